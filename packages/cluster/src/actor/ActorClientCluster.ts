@@ -1,0 +1,156 @@
+/** The client of the actors over the cluster library's messaging. */
+import { Sharding } from "@effect/cluster"
+import { type CommandId, commandIdFrom } from "@hikyaku/domain/Identifier"
+import { Clock, Duration, Effect, Either, FiberSet, Layer, Schedule } from "effect"
+import {
+  ActorClient,
+  CommandExpired,
+  CommandFault,
+  ContentDiffers,
+  deadlineDefault,
+  NoAnswer,
+  Overloaded,
+  type Send,
+  type SendError
+} from "./ActorClient.ts"
+import type { ActorKind } from "./ActorKind.ts"
+import { cellEntity } from "./CellEntity.ts"
+import { ClientQueue, type Item, type Post, type QueueLimits, queueLimitsDefault } from "./ClientQueue.ts"
+import { cellsDefault } from "./Placement.ts"
+import { decodeAnswer, encodeGroups, type WireReply } from "./Wire.ts"
+
+/** A message that is not answered by then is sent again; the ids make that safe. */
+const messageTimeout = Duration.seconds(5)
+/** How often deadlines are looked at: what a caller may wait beyond its own. */
+const expireInterval = Duration.millis(25)
+
+export interface ClientOptions {
+  /** Cells per kind; the same in every process of a cluster, checked against the store. */
+  readonly cells?: number | undefined
+  readonly limits?: Partial<QueueLimits> | undefined
+}
+
+/** A fresh command id by the process's clock. */
+const mint = (now: number): CommandId => commandIdFrom(now, Math.random(), Math.random(), Math.random())
+
+const toResult = <Reply>(id: CommandId, reply: WireReply): Either.Either<Reply, SendError> => {
+  switch (reply._tag) {
+    case "Reply":
+      // The runner has encoded it by the kind's schema; both sides are ours.
+      return Either.right(reply.reply as Reply)
+    case "Overloaded":
+      return Either.left(new Overloaded({ retryAfter: reply.retryAfter }))
+    case "Differs":
+      return Either.left(new ContentDiffers({ command: id }))
+    case "Expired":
+      return Either.left(new CommandExpired({ command: id, reason: reply.reason }))
+    case "Fault":
+      return Either.left(new CommandFault({ reason: reply.reason }))
+    case "Late":
+    case "Moved":
+    case "Pending":
+      return Either.left(new NoAnswer({ reason: "no answer within the deadline" }))
+  }
+}
+
+const make = (options: ClientOptions) =>
+  Effect.gen(function*() {
+    const sharding = yield* Sharding.Sharding
+    const run = yield* FiberSet.makeRuntime<never>()
+    const clock = yield* Clock.clockWith(Effect.succeed)
+    const queues = new Map<string, ClientQueue>()
+    const monotonic = () => performance.now()
+
+    const open = (kind: string) =>
+      Effect.gen(function*() {
+        const client = yield* sharding.makeClient(cellEntity(kind))
+        const handles = new Map<string, ReturnType<typeof client>>()
+        const post: Post = (carrier, groups, done) => {
+          let handle = handles.get(carrier)
+          if (handle === undefined) handles.set(carrier, handle = client(carrier))
+          run(
+            Effect.suspend(() => handle.Handle({ bytes: encodeGroups(groups) })).pipe(
+              Effect.map(decodeAnswer),
+              Effect.timeout(messageTimeout),
+              // A lost runner shows as an error, a defect or an interrupt of the call: all mean "send again".
+              Effect.catchAllCause(() => Effect.succeed(null)),
+              Effect.tap((answer) => Effect.sync(() => done(answer)))
+            )
+          )
+        }
+        const queue = new ClientQueue({
+          cells: options.cells ?? cellsDefault,
+          limits: { ...queueLimitsDefault, ...options.limits },
+          post,
+          rest: (ms, wake) => run(Effect.sleep(Duration.millis(ms)).pipe(Effect.andThen(Effect.sync(wake)))),
+          monotonic
+        })
+        queues.set(kind, queue)
+        return queue
+      })
+    const queueOf = (kind: string): Effect.Effect<ClientQueue> => {
+      const queue = queues.get(kind)
+      return queue === undefined ? open(kind) : Effect.succeed(queue)
+    }
+
+    yield* Effect.sync(() => {
+      for (const queue of queues.values()) queue.expire()
+    }).pipe(Effect.repeat(Schedule.spaced(expireInterval)), Effect.forkScoped)
+
+    const itemOf = <Command>(request: Send<Command>, id: CommandId, resume: Item["resume"]): Item => ({
+      actor: request.actor,
+      id,
+      command: request.command,
+      at: request.at ?? null,
+      expiresAt: monotonic() + (request.within ?? deadlineDefault),
+      resume,
+      settled: false
+    })
+
+    return ActorClient.of({
+      send: <State, Command, Reply, Event>(
+        kind: ActorKind<State, Command, Reply, Event>,
+        request: Send<Command>
+      ) =>
+        Effect.flatMap(queueOf(kind.name), (queue) =>
+          Effect.async<Reply, SendError>((resume) => {
+            const id = request.id ?? mint(clock.unsafeCurrentTimeMillis())
+            const item = itemOf(request, id, (reply) => resume(toResult<Reply>(id, reply)))
+            queue.send(item)
+            return Effect.sync(() => queue.abandon(item))
+          })),
+      sendAll: <State, Command, Reply, Event>(
+        kind: ActorKind<State, Command, Reply, Event>,
+        requests: ReadonlyArray<Send<Command>>
+      ) =>
+        Effect.flatMap(queueOf(kind.name), (queue) =>
+          Effect.async<ReadonlyArray<Either.Either<Reply, SendError>>>((resume) => {
+            const results: Array<Either.Either<Reply, SendError>> = []
+            let left = requests.length
+            if (left === 0) {
+              resume(Effect.succeed(results))
+            }
+            const now = clock.unsafeCurrentTimeMillis()
+            const items = requests.map((request, i) => {
+              const id = request.id ?? mint(now)
+              return itemOf(request, id, (reply) => {
+                results[i] = toResult<Reply>(id, reply)
+                if (--left === 0) {
+                  resume(Effect.succeed(results))
+                }
+              })
+            })
+            for (const item of items) {
+              queue.send(item)
+            }
+            return Effect.sync(() => {
+              for (const item of items) {
+                queue.abandon(item)
+              }
+            })
+          }))
+    })
+  })
+
+export const layer = (options: ClientOptions = {}): Layer.Layer<ActorClient, never, Sharding.Sharding> =>
+  Layer.scoped(ActorClient, make(options))

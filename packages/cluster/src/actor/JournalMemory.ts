@@ -1,0 +1,175 @@
+/**
+ * The journal in memory, for tests and the seeded simulation. It can do everything that PostgreSQL can do to us (R24):
+ * commits that fail after they happened, commits that fail before, late ones, a version that recurs with another writer.
+ */
+import type { CommandId } from "@hikyaku/domain/Identifier"
+import type { Happening } from "@hikyaku/domain/marketing/Event"
+import { Effect, Layer } from "effect"
+import type { ActorKind } from "./ActorKind.ts"
+import {
+  CommitUnknown,
+  type Fence,
+  Journal,
+  type KindJournal,
+  type Outcome,
+  type Unit,
+  type Verdict
+} from "./Journal.ts"
+import type { ChildTable, Row } from "./Table.ts"
+
+/** What happens to one commit: asked before each. */
+export type CommitFate =
+  | { readonly _tag: "Commit" }
+  /** It happened and nobody hears of it. */
+  | { readonly _tag: "CommitThenLose" }
+  /** It did not happen and nobody can tell. */
+  | { readonly _tag: "LoseThenAbort" }
+  /** It waits for the effect, then happens if its base still holds. */
+  | { readonly _tag: "Delay"; readonly until: Effect.Effect<void> }
+
+interface StoredActor {
+  readonly fence: Fence
+  readonly clock: number
+  readonly dueAt: number | null
+  readonly main: Row
+}
+
+interface KindStore {
+  readonly actors: Map<string, StoredActor>
+  readonly outcomes: Map<string, Outcome & { readonly actor: string }>
+  readonly rows: Map<string, Map<string, Row>>
+}
+
+export interface OutboxEntry {
+  readonly kind: string
+  readonly actor: string
+  readonly version: number
+  readonly happenings: ReadonlyArray<{ readonly at: number; readonly happening: Happening }>
+}
+
+/** The "database": outlives the journals that are opened on it, as a server outlives its clients. */
+export class MemoryStore {
+  readonly kinds = new Map<string, KindStore>()
+  readonly outbox: Array<OutboxEntry> = []
+  generation = 0
+  /** Database time in ms, for `notAfter`. */
+  now: () => number = () => 0
+  fate: () => CommitFate = () => ({ _tag: "Commit" })
+  /** Commits that arrived here, for tests that count rounds. */
+  commits = 0
+
+  kind(name: string): KindStore {
+    let store = this.kinds.get(name)
+    if (store === undefined) {
+      this.kinds.set(name, store = { actors: new Map(), outcomes: new Map(), rows: new Map() })
+    }
+    return store
+  }
+
+  table(kind: string, table: string): Map<string, Row> {
+    const { rows } = this.kind(kind)
+    let stored = rows.get(table)
+    if (stored === undefined) rows.set(table, stored = new Map())
+    return stored
+  }
+}
+
+const outcomeKey = (actor: string, command: CommandId): string => `${actor}\u0001${command}`
+const rowKey = (table: ChildTable, row: Row): string => table.key.map((column) => String(row[column])).join("\u0001")
+const sameFence = (a: Fence, b: Fence): boolean =>
+  a.version === b.version && a.writer === b.writer && a.cell === b.cell && a.epoch === b.epoch
+const isLive = (table: ChildTable, row: Row): boolean =>
+  table.live !== null &&
+  Object.entries(table.live).every(([column, values]) => values.includes(String(row[column])))
+
+/** Values pass through JSON on their way, as they would through a driver: no shared references, no undefined. */
+const copy = <A>(value: A): A => structuredClone(value)
+
+const commitOne = <S, C, R, E>(store: MemoryStore, kind: ActorKind<S, C, R, E>, unit: Unit): Verdict => {
+  const { actors, outcomes } = store.kind(kind.name)
+  const tables = new Map(kind.children.map((table) => [table.name, table]))
+  const stored = actors.get(unit.actor)
+  const { base, change } = unit
+  if (change?.outcomes.some((outcome) => outcomes.has(outcomeKey(unit.actor, outcome.command)))) {
+    return { _tag: "Known" }
+  }
+  if (stored === undefined ? base.version !== 0 : !sameFence(stored.fence, base)) return { _tag: "Stale" }
+  if (unit.notAfter !== null && unit.notAfter <= store.now()) return { _tag: "Late" }
+  if (change === null) return { _tag: "Committed" }
+  for (const write of change.rows) {
+    const table = tables.get(write.table)
+    if (table === undefined) return { _tag: "Fault", reason: `unknown table ${write.table}` }
+    if (write.mode === "insert" && store.table(kind.name, table.name).has(rowKey(table, write.row))) {
+      return { _tag: "Fault", reason: `23505 duplicate key in ${write.table}` }
+    }
+    if (JSON.stringify(write.row).includes("\\u0000")) return { _tag: "Fault", reason: "22021 U+0000 in text" }
+  }
+  const version = base.version + 1
+  actors.set(unit.actor, {
+    fence: { version, writer: unit.writer, cell: change.cell, epoch: change.epoch },
+    clock: change.clock,
+    dueAt: change.dueAt,
+    main: copy(change.main)
+  })
+  for (const outcome of change.outcomes) {
+    outcomes.set(outcomeKey(unit.actor, outcome.command), copy({ ...outcome, actor: unit.actor }))
+  }
+  for (const write of change.rows) {
+    const table = tables.get(write.table)!
+    const rows = store.table(kind.name, table.name)
+    if (write.mode === "delete") rows.delete(rowKey(table, write.row))
+    else rows.set(rowKey(table, write.row), copy(write.row))
+  }
+  if (change.outbox.length > 0) {
+    store.outbox.push({ kind: kind.name, actor: unit.actor, version, happenings: copy(change.outbox) })
+  }
+  return { _tag: "Committed" }
+}
+
+const of = (store: MemoryStore) => <S, C, R, E>(kind: ActorKind<S, C, R, E>): KindJournal<S> => ({
+  load: (ids) =>
+    Effect.sync(() =>
+      ids.flatMap((id) => {
+        const stored = store.kind(kind.name).actors.get(id)
+        if (stored === undefined) return []
+        const children = Object.fromEntries(
+          kind.children.filter((table) => table.live !== null).map((table) => [
+            table.name,
+            [...store.table(kind.name, table.name).values()]
+              .filter((row) => String(row[table.actor]) === id && isLive(table, row)).map(copy)
+          ])
+        )
+        const state = kind.restore(id, copy(stored.main), children)
+        return [{ actor: id, state, fence: stored.fence, clock: stored.clock }]
+      })
+    ),
+  outcomes: (pairs) =>
+    Effect.sync(() =>
+      pairs.flatMap((pair) => {
+        const found = store.kind(kind.name).outcomes.get(outcomeKey(pair.actor, pair.command))
+        return found === undefined ? [] : [copy(found)]
+      })
+    ),
+  commit: (units) =>
+    Effect.gen(function*() {
+      store.commits++
+      const fate = store.fate()
+      if (fate._tag === "LoseThenAbort") return yield* new CommitUnknown({ reason: "connection lost" })
+      if (fate._tag === "Delay") yield* fate.until
+      // One actor at most once per group, as in PostgreSQL: a second unit finds the first's version.
+      const verdicts = units.map((unit) => commitOne(store, kind, unit))
+      if (fate._tag === "CommitThenLose") return yield* new CommitUnknown({ reason: "connection lost" })
+      return verdicts
+    }),
+  due: (cells, now, limit) =>
+    Effect.sync(() =>
+      [...store.kind(kind.name).actors]
+        .filter(([, stored]) => stored.dueAt !== null && stored.dueAt <= now && cells.includes(stored.fence.cell))
+        .sort(([, a], [, b]) => (a.dueAt ?? 0) - (b.dueAt ?? 0))
+        .slice(0, limit)
+        .map(([actor, stored]) => ({ actor, cell: stored.fence.cell }))
+    )
+})
+
+export const layer = (store: MemoryStore): Layer.Layer<Journal> =>
+  Layer.succeed(Journal, { of: of(store), generation: () => store.generation })

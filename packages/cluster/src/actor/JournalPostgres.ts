@@ -1,0 +1,221 @@
+/**
+ * The journal on PostgreSQL. Group commit: while a lane's statement is under way, units gather; groups grow with the load
+ * and cost nothing when there is none. Uses its own connections, since its settings are promises (R5) and its statements
+ * are prepared once per connection.
+ */
+import { Array as Arr, Config, Context, Duration, Effect, Layer, Redacted } from "effect"
+import pg from "pg"
+import type { ActorKind } from "./ActorKind.ts"
+import { CommitUnknown, Journal, JournalUnavailable, type KindJournal, type Unit, type Verdict } from "./Journal.ts"
+import { CommitGroup, fill } from "./JournalGroup.ts"
+import { commitSql, dueSql, loadChildSql, loadMainSql, outcomesSql } from "./JournalSql.ts"
+import type { Row } from "./Table.ts"
+
+export class JournalSettings extends Context.Tag("@hikyaku/cluster/JournalSettings")<JournalSettings, {
+  readonly url: Redacted.Redacted
+  /** Statements under way per kind; two keep the store busy while the next group gathers. */
+  readonly lanes: number
+  /** Connections for commits and loads of all kinds of this process. */
+  readonly connections: number
+  /** Most units in one group (R23). */
+  readonly unitsMax: number
+  /** Most commands in one group (R23). */
+  readonly commandsMax: number
+}>() {
+  static readonly defaults = { lanes: 2, connections: 8, unitsMax: 1024, commandsMax: 2048 } as const
+  static readonly layer = (url: Redacted.Redacted) =>
+    Layer.succeed(JournalSettings, { url, ...JournalSettings.defaults })
+  /** From the environment: DATABASE_URL. */
+  static readonly layerConfig = Layer.effect(
+    JournalSettings,
+    Effect.map(Config.redacted("DATABASE_URL"), (url) => ({ url, ...JournalSettings.defaults }))
+  )
+}
+
+/** SQLSTATE classes that speak of the content of a statement, not of the server: the group is split to find the culprit. */
+const contentClasses: ReadonlySet<string> = new Set(["22", "23", "42", "54"])
+/** Deadlock and serialisation failure: nothing was done, repeat. */
+const repeatable: ReadonlySet<string> = new Set(["40P01", "40001"])
+/** How often a group is repeated after a deadlock before it is reported as unknown. */
+const repeatsMax = 5
+/** How long a new connection may take. */
+const connectTimeout = Duration.seconds(10)
+
+const sqlState = (cause: unknown): string =>
+  typeof cause === "object" && cause !== null && "code" in cause && typeof cause.code === "string" ? cause.code : ""
+const message = (cause: unknown): string => (cause instanceof Error ? cause.message : String(cause))
+
+const timelineSql = "select system_identifier::text || '/' || substr(pg_walfile_name(pg_current_wal_lsn()), 1, 8) as line from pg_control_system()"
+
+interface Waiting {
+  readonly units: ReadonlyArray<Unit>
+  readonly resume: (result: Effect.Effect<ReadonlyArray<Verdict>, CommitUnknown>) => void
+}
+
+const make = Effect.gen(function*() {
+  const settings = yield* JournalSettings
+  let generation = 0
+  let timeline: string | undefined
+  const pool = yield* Effect.acquireRelease(
+    Effect.sync(() =>
+      new pg.Pool({
+        connectionString: Redacted.value(settings.url),
+        max: settings.connections,
+        connectionTimeoutMillis: Duration.toMillis(connectTimeout),
+        keepAlive: true,
+        application_name: "hikyaku-journal",
+        // Asynchronous commit or a cancelled one would acknowledge what is not durable (R5); a generic plan is made once.
+        options:
+          "-c synchronous_commit=on -c statement_timeout=0 -c plan_cache_mode=force_generic_plan -c jit=off -c tcp_keepalives_idle=5 -c tcp_keepalives_interval=2 -c tcp_keepalives_count=3"
+      })
+    ),
+    (pool) => Effect.promise(() => pool.end())
+  )
+  // A connection that breaks while it is idle reports here; its next user gets a fresh one.
+  pool.on("error", () => {})
+  // A restored or promoted server has another timeline: versions may recur with other content (R5). Asked once per
+  // connection, before its first statement.
+  const checked = new WeakSet<pg.PoolClient>()
+  const connect = async (): Promise<pg.PoolClient> => {
+    const client = await pool.connect()
+    if (checked.has(client)) return client
+    try {
+      const { rows } = await client.query<{ readonly line: string }>(timelineSql)
+      const line = rows[0]?.line
+      if (timeline !== undefined && line !== timeline) generation++
+      timeline = line
+      checked.add(client)
+      return client
+    } catch (cause) {
+      client.release(true)
+      throw cause
+    }
+  }
+  const execute = async (config: pg.QueryConfig): Promise<pg.QueryResult> => {
+    const client = await connect()
+    let broken = true
+    try {
+      const result = await client.query(config)
+      broken = false
+      return result
+    } catch (cause) {
+      // An error that the server reported leaves the connection sound.
+      broken = sqlState(cause) === ""
+      throw cause
+    } finally {
+      client.release(broken)
+    }
+  }
+
+  const query = <A extends object>(name: string, text: string, values: ReadonlyArray<unknown>) =>
+    Effect.tryPromise({
+      try: () => execute({ name, text, values: [...values] }),
+      catch: (cause) => new JournalUnavailable({ reason: message(cause) })
+    }).pipe(Effect.map((result): ReadonlyArray<A> => result.rows))
+
+  const of = <State, Command, Reply, Event>(kind: ActorKind<State, Command, Reply, Event>): KindJournal<State> => {
+    const queue: Array<Waiting> = []
+    const statements = new Map<string, string>()
+    let busy = 0
+
+    const run = async (units: ReadonlyArray<Unit>): Promise<ReadonlyArray<Verdict>> => {
+      const { parts, values, variant } = fill(kind, units)
+      let text = statements.get(variant)
+      if (text === undefined) statements.set(variant, text = commitSql(kind.name, kind.main, parts))
+      for (let attempt = 1;; attempt++) {
+        try {
+          const result = await execute({ name: `commit:${kind.name}:${variant}`, text, values: [...values] })
+          const verdicts = new Map<string, Verdict>()
+          for (const row of result.rows) verdicts.set(row.actor, { _tag: row.verdict })
+          return units.map((unit) => verdicts.get(unit.actor) ?? { _tag: "Fault", reason: "the store gave no verdict" })
+        } catch (cause) {
+          const state = sqlState(cause)
+          if (repeatable.has(state) && attempt < repeatsMax) continue
+          if (!contentClasses.has(state.slice(0, 2))) throw cause
+          if (units.length === 1) return [{ _tag: "Fault", reason: `${state} ${message(cause)}` }]
+          const half = units.length >> 1
+          return [...await run(units.slice(0, half)), ...await run(units.slice(half))]
+        }
+      }
+    }
+
+    const flush = () => {
+      if (busy >= settings.lanes || queue.length === 0) return
+      const group = CommitGroup.take(queue, settings.unitsMax, settings.commandsMax)
+      busy++
+      run(group.units).then(
+        (verdicts) => {
+          let at = 0
+          for (const waiting of group.members) {
+            waiting.resume(Effect.succeed(verdicts.slice(at, at += waiting.units.length)))
+          }
+        },
+        (cause) => {
+          const unknown = Effect.fail(new CommitUnknown({ reason: `${sqlState(cause)} ${message(cause)}` }))
+          for (const waiting of group.members) waiting.resume(unknown)
+        }
+      ).finally(() => {
+        busy--
+        flush()
+      })
+    }
+
+    const loadMain = loadMainSql(kind.main)
+    const children = kind.children.filter((table) => table.live !== null)
+    const load: KindJournal<State>["load"] = (actors) =>
+      Effect.gen(function*() {
+        if (actors.length === 0) return []
+        const mains = yield* query<Row & FenceRow>(`load:${kind.name}`, loadMain, [actors])
+        if (mains.length === 0) return []
+        const stored = mains.map((row) => row.id)
+        const live = yield* Effect.forEach(
+          children,
+          (table) =>
+            query<Row>(`load:${table.name}`, loadChildSql(table), [stored]).pipe(
+              Effect.map((rows) => [table.name, Arr.groupBy(rows, (row) => String(row[table.actor]))] as const)
+            ),
+          { concurrency: "unbounded" }
+        )
+        return mains.map((row) => ({
+          actor: row.id,
+          state: kind.restore(
+            row.id,
+            row,
+            Object.fromEntries(live.map(([name, rows]) => [name, rows[row.id] ?? []]))
+          ),
+          fence: { version: row.version, writer: row.writer, cell: row.cell, epoch: row.epoch },
+          clock: row.clock
+        }))
+      })
+
+    return {
+      load,
+      outcomes: (pairs) =>
+        pairs.length === 0
+          ? Effect.succeed([])
+          : query(`outcomes:${kind.name}`, outcomesSql(kind.name), [
+            pairs.map((pair) => pair.actor),
+            pairs.map((pair) => pair.command)
+          ]),
+      commit: (units) =>
+        units.length === 0 ? Effect.succeed([]) : Effect.async((resume) => {
+          queue.push({ units, resume })
+          flush()
+        }),
+      due: (cells, now, limit) => query(`due:${kind.name}`, dueSql(kind.main), [cells, now, limit])
+    }
+  }
+
+  return { of, generation: () => generation }
+})
+
+interface FenceRow {
+  readonly id: string
+  readonly version: number
+  readonly writer: string
+  readonly cell: string
+  readonly epoch: number
+  readonly clock: number
+}
+
+export const layer: Layer.Layer<Journal, never, JournalSettings> = Layer.scoped(Journal, make)

@@ -1,0 +1,205 @@
+/**
+ * The SQL of the journal, made once per kind from its tables: one statement commits a group of units and gives each its own
+ * verdict (R2). Arrays travel as parameters, a column each, so that a group of any size is one round trip.
+ */
+import type { ChildTable, ColumnType, Table, Value } from "./Table.ts"
+
+/** Columns that every actor's main row has beside the kind's own. */
+export const fenceColumns = ["id", "version", "writer", "cell", "epoch", "clock", "due_at"] as const
+
+const arrayType: Record<ColumnType, string> = {
+  text: "text[]",
+  uuid: "uuid[]",
+  integer: "integer[]",
+  bigint: "bigint[]",
+  double: "float8[]",
+  boolean: "boolean[]",
+  instant: "float8[]",
+  json: "text[]"
+}
+
+/** From the array's element to the column. */
+const fromParameter = (type: ColumnType, expression: string): string =>
+  type === "instant" ? `to_timestamp(${expression} / 1000.0)` : type === "json" ? `${expression}::jsonb` : expression
+
+/** From the column to what JavaScript reads: instants as ms, big integers as numbers. */
+const toResult = (type: ColumnType, column: string): string =>
+  type === "instant"
+    ? `(extract(epoch from ${column}) * 1000)::float8 as ${quote(column)}`
+    : type === "bigint"
+    ? `${column}::float8 as ${quote(column)}`
+    : quote(column)
+
+const quote = (name: string): string => `"${name}"`
+
+export const parameter = (type: ColumnType, value: Value | undefined): Value =>
+  value === undefined || value === null ? null : type === "json" ? JSON.stringify(value) : value
+
+/** `unnest` over one array parameter per column, beginning at parameter `first`. */
+const unnest = (alias: string, columns: ReadonlyArray<readonly [string, ColumnType]>, first: number): string =>
+  `unnest(${columns.map(([, type], i) => `$${first + i}::${arrayType[type]}`).join(", ")}) as ${alias}(${
+    columns.map(([name]) => quote(name)).join(", ")
+  })`
+
+/** Parts of a group beyond the units themselves; a group that lacks one uses a statement without it. */
+export type Part =
+  | { readonly _tag: "Outcomes" }
+  | { readonly _tag: "Outbox" }
+  | { readonly _tag: "Rows"; readonly table: ChildTable; readonly mode: "insert" | "update" | "delete" }
+
+export const unitColumns = (main: Table): ReadonlyArray<readonly [string, ColumnType]> => [
+  ["actor", "text"],
+  ["base_version", "bigint"],
+  ["base_writer", "text"],
+  ["base_cell", "text"],
+  ["base_epoch", "integer"],
+  ["changes", "boolean"],
+  ["writer", "text"],
+  ["cell", "text"],
+  ["epoch", "integer"],
+  ["clock", "instant"],
+  ["due_at", "instant"],
+  ["not_after", "double"],
+  ...Object.entries(main.columns)
+]
+
+export const outcomeColumns: ReadonlyArray<readonly [string, ColumnType]> = [
+  ["actor", "text"],
+  ["command", "uuid"],
+  ["hash", "text"],
+  ["reply", "text"]
+]
+
+export const outboxColumns: ReadonlyArray<readonly [string, ColumnType]> = [
+  ["actor", "text"],
+  ["version", "bigint"],
+  ["happenings", "json"]
+]
+
+export const partColumns = (part: Part): ReadonlyArray<readonly [string, ColumnType]> => {
+  switch (part._tag) {
+    case "Outcomes":
+      return outcomeColumns
+    case "Outbox":
+      return outboxColumns
+    case "Rows": {
+      const { columns, key } = part.table
+      return part.mode === "delete"
+        ? [...new Set([part.table.actor, ...key])].map((name) => [name, columns[name] ?? "text"] as const)
+        : Object.entries(columns)
+    }
+  }
+}
+
+const rowsSql = (part: Extract<Part, { _tag: "Rows" }>, first: number): string => {
+  const { table, mode } = part
+  const columns = partColumns(part)
+  const source = unnest("r", columns, first)
+  const own = `join done on done.id = r.${quote(table.actor)}`
+  const value = ([name, type]: readonly [string, ColumnType]) => fromParameter(type, `r.${quote(name)}`)
+  const keyMatch = table.key.map((name) => `t.${quote(name)} = r.${quote(name)}`).join(" and ")
+  switch (mode) {
+    case "insert":
+      return `insert into ${table.name} (${columns.map(([name]) => quote(name)).join(", ")})
+    select ${columns.map(value).join(", ")} from ${source} ${own}`
+    case "update": {
+      const set = columns.filter(([name]) => !table.key.includes(name))
+        .map((column) => `${quote(column[0])} = ${value(column)}`)
+      return `update ${table.name} t set ${set.join(", ")} from ${source} ${own} where ${keyMatch}`
+    }
+    case "delete":
+      return `delete from ${table.name} t using ${source} ${own} where ${keyMatch}`
+  }
+}
+
+/**
+ * The commit of one group. Locks the matching rows in the order of their ids (no two groups can wait for each other in a
+ * circle as long as all lock so), skips units that are stale, late or known, and says of each unit what became of it.
+ */
+export const commitSql = (kind: string, main: Table, parts: ReadonlyArray<Part>): string => {
+  const units = unitColumns(main)
+  const own = Object.entries(main.columns)
+  let next = 1 + units.length
+  const ctes: Array<string> = []
+  let known = "select null::text as actor where false"
+  for (const part of parts) {
+    const columns = partColumns(part)
+    switch (part._tag) {
+      case "Outcomes":
+        known = `select distinct o.actor from outcomes o
+    join outcome x on x.command = o.command and x.kind = '${kind}' and x.actor = o.actor`
+        ctes.unshift(`outcomes as materialized (select * from ${unnest("o", columns, next)})`)
+        ctes.push(`remembered as (insert into outcome (kind, actor, command, hash, reply)
+    select '${kind}', o.actor, o.command, o.hash, o.reply::json from outcomes o join done on done.id = o.actor)`)
+        break
+      case "Outbox":
+        ctes.push(`published as (insert into outbox (kind, actor, version, happenings)
+    select '${kind}', r.actor, r.version, r.happenings::jsonb from ${unnest("r", columns, next)}
+    join done on done.id = r.actor)`)
+        break
+      case "Rows":
+        ctes.push(`${part.table.name}_${part.mode} as (${rowsSql(part, next)})`)
+        break
+    }
+    next += columns.length
+  }
+  const outcomes = ctes.filter((cte) => cte.startsWith("outcomes as"))
+  const effects = ctes.filter((cte) => !cte.startsWith("outcomes as"))
+  const set = own.map(([name, type]) => `${quote(name)} = ${fromParameter(type, `g.${quote(name)}`)}`)
+  const eligible = `u.actor not in (select actor from known)
+    and (u.not_after is null or u.not_after > extract(epoch from clock_timestamp()) * 1000)`
+  return `with u as materialized (select * from ${unnest("u", units, 1)}),
+${outcomes.map((cte) => `${cte},\n`).join("")}known as materialized (${known}),
+locked as materialized (
+  select m.id from ${main.name} m join u on u.actor = m.id
+  where m.version = u.base_version and m.writer = u.base_writer and m.cell = u.base_cell and m.epoch = u.base_epoch
+  order by m.id for update of m
+),
+good as materialized (select u.* from u join locked on locked.id = u.actor where ${eligible}),
+updated as (
+  update ${main.name} m set version = m.version + 1, writer = g.writer, cell = g.cell, epoch = g.epoch,
+    clock = to_timestamp(g.clock / 1000.0), due_at = to_timestamp(g.due_at / 1000.0)${set.map((s) => `, ${s}`).join("")}
+  from good g where m.id = g.actor and g.changes returning m.id
+),
+born as (
+  insert into ${main.name} (${[...fenceColumns, ...own.map(([name]) => name)].map(quote).join(", ")})
+  select u.actor, 1, u.writer, u.cell, u.epoch, to_timestamp(u.clock / 1000.0), to_timestamp(u.due_at / 1000.0)${
+    own.map(([name, type]) => `, ${fromParameter(type, `u.${quote(name)}`)}`).join("")
+  }
+  from u where u.base_version = 0 and u.changes and ${eligible}
+  order by u.actor on conflict (id) do nothing returning id
+),
+done as materialized (select id from updated union all select id from born)${effects.map((cte) => `,\n${cte}`).join("")}
+select u.actor, case
+  when u.actor in (select id from done) then 'Committed'
+  when u.actor in (select actor from known) then 'Known'
+  when u.not_after is not null and u.not_after <= extract(epoch from clock_timestamp()) * 1000 then 'Late'
+  when not u.changes and (u.actor in (select actor from good)
+    or u.base_version = 0 and not exists (select 1 from ${main.name} m where m.id = u.actor)) then 'Committed'
+  else 'Stale' end as verdict
+from u`
+}
+
+export const loadMainSql = (main: Table): string =>
+  `select id, version::float8 as version, writer, cell, epoch, (extract(epoch from clock) * 1000)::float8 as clock${
+    Object.entries(main.columns).map(([name, type]) => `, ${toResult(type, name)}`).join("")
+  } from ${main.name} where id = any($1::text[])`
+
+export const loadChildSql = (table: ChildTable): string => {
+  const live = Object.entries(table.live ?? {})
+    .map(([column, values]) =>
+      ` and ${quote(column)} in (${values.map((value) => `'${value.replaceAll("'", "''")}'`).join(", ")})`
+    )
+  return `select ${Object.entries(table.columns).map(([name, type]) => toResult(type, name)).join(", ")}
+from ${table.name} where ${quote(table.actor)} = any($1::text[])${live.join("")}`
+}
+
+export const outcomesSql = (kind: string): string =>
+  `select o.actor, o.command::text as command, o.hash, o.reply
+from unnest($1::text[], $2::uuid[]) as p(actor, command)
+join outcome o on o.command = p.command and o.kind = '${kind}' and o.actor = p.actor`
+
+export const dueSql = (main: Table): string =>
+  `select id as actor, cell from ${main.name}
+where due_at is not null and cell = any($1::text[]) and due_at <= to_timestamp($2::float8 / 1000.0)
+order by due_at limit $3`

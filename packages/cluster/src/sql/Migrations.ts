@@ -1,0 +1,40 @@
+/** Brings a database to this version's schema. Any number of processes may start at once: one migrates, the others wait. */
+import { Migrator, SqlClient } from "@effect/sql"
+import { Effect } from "effect"
+import { sql as runtime } from "./migrations/0001_runtime.ts"
+import { sql as stock } from "./migrations/0010_stock.ts"
+import { sql as marketing } from "./migrations/0020_marketing.ts"
+import { sql as members } from "./migrations/0030_members.ts"
+import { sql as delivery } from "./migrations/0040_delivery.ts"
+import { sql as checkout } from "./migrations/0050_checkout.ts"
+
+const numbered: Readonly<Record<string, string>> = {
+  "0001_runtime": runtime,
+  "0010_stock": stock,
+  "0020_marketing": marketing,
+  "0030_members": members,
+  "0040_delivery": delivery,
+  "0050_checkout": checkout
+}
+
+const statement = (text: string) => Effect.flatMap(SqlClient.SqlClient, (sql) => sql.unsafe(text))
+
+/** Key of the advisory lock under which migrations run. */
+const lockKey = 7_411_001
+
+/** Runs what is missing, each migration once; answers their numbers and names. */
+export const migrate = Effect.scoped(Effect.gen(function*() {
+  const sql = yield* SqlClient.SqlClient
+  // A session's lock on a connection of its own: it outlives the transactions below and ends with the process.
+  const connection = yield* sql.reserve
+  yield* connection.executeUnprepared(`select pg_advisory_lock(${lockKey})`, [], undefined)
+  yield* Effect.addFinalizer(() =>
+    Effect.ignoreLogged(connection.executeUnprepared(`select pg_advisory_unlock(${lockKey})`, [], undefined))
+  )
+  return yield* Migrator.make({})({
+    loader: Migrator.fromRecord(
+      Object.fromEntries(Object.entries(numbered).map(([name, text]) => [name, statement(text)]))
+    ),
+    table: "hikyaku_migration"
+  })
+}))

@@ -1,0 +1,77 @@
+/** What the actor runtime itself stores: outcomes, outbox, placement, the clock of a replay. Never edited after landing. */
+export const sql = `
+-- Every final outcome, refusals included (R3). Partitioned by the time inside the UUIDv7, so that retention drops whole
+-- partitions and the key is filled at its right end.
+create table outcome (
+  kind text not null,
+  actor text not null,
+  command uuid not null,
+  hash text not null,
+  reply json not null,
+  primary key (command, kind, actor)
+) partition by range (command);
+
+-- Creates the daily partitions that commands of the given window can fall into and drops those that ended before it.
+create function outcome_partitions(from_ms bigint, to_ms bigint) returns void language plpgsql as $$
+declare
+  day bigint := 86400000;
+  d bigint;
+  part record;
+  lower_bound text;
+  upper_bound text;
+begin
+  perform pg_advisory_xact_lock(hashtext('hikyaku.outcome_partitions'));
+  for d in select generate_series(from_ms / day, to_ms / day) loop
+    lower_bound := lpad(to_hex(d * day), 12, '0');
+    upper_bound := lpad(to_hex((d + 1) * day), 12, '0');
+    if to_regclass('outcome_' || d) is null then
+      execute format('create table %I partition of outcome for values from (%L) to (%L)', 'outcome_' || d,
+        rpad(lower_bound, 32, '0')::uuid, rpad(upper_bound, 32, '0')::uuid);
+    end if;
+  end loop;
+  for part in
+    select c.relname from pg_inherits i join pg_class c on c.oid = i.inhrelid
+    where i.inhparent = 'outcome'::regclass and substr(c.relname, 9)::bigint < from_ms / day
+  loop
+    execute format('drop table %I', part.relname);
+  end loop;
+end $$;
+
+-- Shop events waiting for the event log: written in the commit of the actor that states them (R13).
+create table outbox (
+  kind text not null,
+  actor text not null,
+  version bigint not null,
+  -- [{"at": ms, "happening": {...}}, ...]: their place in the array is n of the key (actor, version, n)
+  happenings jsonb not null,
+  primary key (kind, actor, version)
+);
+
+-- How many cells a kind has (R11): checked at start, since an actor's cell follows from its id.
+create table cell_generation (
+  kind text not null,
+  generation integer not null,
+  cells integer not null check (cells > 0),
+  primary key (kind, generation)
+);
+
+-- Actors that do not live in the cell their id says (R8), e.g. hot products; the actor's own row is what counts.
+create table placement (
+  kind text not null,
+  actor text not null,
+  cell text not null,
+  epoch integer not null,
+  primary key (kind, actor)
+);
+
+-- The shop's clock: one row. 'real' is the database's; 'logical' is moved by the replay that owns it.
+create table shop_clock (
+  id boolean primary key default true check (id),
+  mode text not null check (mode in ('real', 'logical')),
+  instant timestamptz
+);
+insert into shop_clock values (true, 'real', null);
+create function shop_now() returns timestamptz language sql stable as $$
+  select case when mode = 'logical' then instant else clock_timestamp() end from shop_clock
+$$;
+`

@@ -1,0 +1,118 @@
+/**
+ * What is said to the Provider actor and what it answers. `wall` is real time, the database's as the sender estimates it,
+ * in whole ms since the epoch, on a replay too: the provider lives in real time, and so do slots and windows.
+ */
+import { Schema } from "effect"
+import { DeliveryClass } from "./Delivery.ts"
+import { Limits, Operation, slotsMax } from "./RateLimit.ts"
+
+/** Most requests or ends in one command. */
+export const requestsMax = slotsMax
+/** Longest lease and longest wait for an end, ms: a slip must not withhold a slot for ever. */
+const waitMax = 24 * 3_600_000
+const SlotId = Schema.String.pipe(Schema.pattern(/^[\x20-\x7e]{1,200}$/))
+const Owner = Schema.String.pipe(Schema.pattern(/^[\x20-\x7e]{1,128}$/))
+/** Whole ms since the epoch. */
+const Wall = Schema.Int
+/** Whole ms. */
+const Wait = Schema.Int.pipe(Schema.between(0, waitMax))
+
+export const SlotRequest = Schema.Struct({
+  /** Names the request; asked for again it gets the slot it has. */
+  id: SlotId,
+  operation: Operation,
+  class: DeliveryClass,
+  /** ms from `wall` within which the request must have started. */
+  leaseMs: Wait,
+  /** ms after that at which it is over at the latest: request timeout plus the provider's longest processing time. */
+  endsWithinMs: Wait
+})
+export type SlotRequest = typeof SlotRequest.Type
+
+export const SlotEnd = Schema.Struct({
+  id: SlotId,
+  /** Latest instant (real time) at which the request can have started; null when it never did. */
+  startedBy: Schema.NullOr(Wall),
+  /** ms for which the provider may still be busy with it: 0 for a known end, more after a lost answer. */
+  busyForMs: Wait,
+  /** What the provider's 429 said to wait, ms; null when it did not push back. */
+  throttledForMs: Schema.NullOr(Wait)
+})
+export type SlotEnd = typeof SlotEnd.Type
+
+const list = <A, I>(item: Schema.Schema<A, I>) => Schema.Array(item).pipe(Schema.maxItems(requestsMax))
+
+export const Configure = Schema.TaggedStruct("Configure", { limits: Limits })
+/** A dispatcher takes the account over; the one before it is granted nothing more. */
+export const Takeover = Schema.TaggedStruct("Takeover", { owner: Owner, wall: Wall })
+/** Ends and new requests in one command, the most urgent first. Without either it only says that the owner is alive. */
+export const AcquireSlots = Schema.TaggedStruct("AcquireSlots", {
+  owner: Owner,
+  wall: Wall,
+  ended: list(SlotEnd),
+  requests: list(SlotRequest)
+})
+/** Ends alone; a deposed owner too may tell how its own requests ended. */
+export const FreeSlots = Schema.TaggedStruct("FreeSlots", { owner: Owner, wall: Wall, ended: list(SlotEnd) })
+export const ReadProvider = Schema.TaggedStruct("ReadProvider", {})
+export const Wake = Schema.TaggedStruct("Wake", {})
+export const ProviderCommand = Schema.Union(Configure, Takeover, AcquireSlots, FreeSlots, ReadProvider, Wake)
+export type ProviderCommand = typeof ProviderCommand.Type
+
+const SlotView = Schema.Struct({
+  id: SlotId,
+  operation: Operation,
+  class: DeliveryClass,
+  owner: Owner,
+  /** Real time, ms. */
+  grantedAt: Schema.Number,
+  /** The request starts before this or never. */
+  notAfter: Schema.Number,
+  /** From then on the slot is free, whatever became of the request. */
+  freeAt: Schema.Number
+})
+export type Slot = typeof SlotView.Type
+
+export const Configured = Schema.TaggedStruct("Configured", {})
+/** `withheld`: slots of earlier owners, whose fate the new owner may know from its lists and tell with `FreeSlots`. */
+export const TookOver = Schema.TaggedStruct("TookOver", { withheld: Schema.Array(SlotView), limits: Limits })
+export const Granted = Schema.TaggedStruct("Granted", {
+  granted: Schema.Array(Schema.Struct({ id: SlotId, notAfter: Schema.Number })),
+  /** ms after which asking again for what was not granted makes sense; null when all was granted. */
+  retryAfter: Schema.NullOr(Schema.Number),
+  limits: Limits
+})
+/** Nothing was granted: only ask again after `retryAfter` ms. */
+export const MustWait = Schema.TaggedStruct("Wait", { retryAfter: Schema.Number, limits: Limits })
+export const Freed = Schema.TaggedStruct("Freed", {})
+/** Another dispatcher owns the account; `quietFor`: ms since it was last heard of. */
+export const Deposed = Schema.TaggedStruct("Deposed", { owner: Schema.String, quietFor: Schema.Number })
+/** No limits are set yet, so nothing is granted: no limit is guessed. */
+export const NotConfigured = Schema.TaggedStruct("NotConfigured", {})
+export const Refused = Schema.TaggedStruct("Refused", { reason: Schema.String })
+const PushbackView = Schema.Struct({ allowed: Schema.NullOr(Schema.Number), blockedUntil: Schema.Number })
+const perOperation = <A>(value: Schema.Schema<A>) =>
+  Schema.Struct({ upload: value, send: value, status: value, history: value })
+/** What operators see: the limits, why less may be in use, and who holds what. */
+export const ProviderView = Schema.TaggedStruct("ProviderView", {
+  limits: Schema.NullOr(Limits),
+  owner: Schema.String,
+  takeovers: Schema.Number,
+  seenAt: Schema.Number,
+  slots: Schema.Array(SlotView),
+  pushback: perOperation(PushbackView)
+})
+export const Awake = Schema.TaggedStruct("Awake", {})
+export const ProviderReply = Schema.Union(
+  Configured,
+  TookOver,
+  Granted,
+  MustWait,
+  Freed,
+  Deposed,
+  NotConfigured,
+  Refused,
+  ProviderView,
+  Awake
+)
+export type ProviderReply = typeof ProviderReply.Type

@@ -1,0 +1,213 @@
+/** What every journal must do; run over each adapter. */
+import { describe, expect, it } from "@effect/vitest"
+import { Journal, type KindJournal, type Unit, type UnitChange } from "@hikyaku/cluster/actor/Journal"
+import { commandIdFrom } from "@hikyaku/domain/Identifier"
+import { Effect, type Layer } from "effect"
+import { type Counter, counterKind } from "./CounterKind.ts"
+
+const start = 1_700_000_000_000
+let ids = 0
+const commandId = () => commandIdFrom(start + ids++, 0.5, 0.25, ids / 2 ** 20)
+
+const change = (overrides: Partial<UnitChange> = {}): UnitChange => ({
+  main: { total: 1, ceiling: 10, reminded: null },
+  clock: start,
+  dueAt: null,
+  cell: "c1",
+  epoch: 0,
+  outcomes: [],
+  rows: [],
+  outbox: [],
+  ...overrides
+})
+const unit = (actor: string, overrides: Partial<Unit> = {}): Unit => ({
+  actor,
+  base: { version: 0, writer: "", cell: "c1", epoch: 0 },
+  writer: "w1",
+  change: change(),
+  notAfter: null,
+  ...overrides
+})
+const base = (version: number, writer = "w1", cell = "c1", epoch = 0) => ({ version, writer, cell, epoch })
+const item = (counter: string, name: string, by = 1) => ({ counter, item: name, by, open: "yes", note: { name } })
+
+/** `outboxOf` reads the happenings that were put out for an actor; `databaseNow` is the adapter's time in ms. */
+export const journalContract = <R = never>(
+  name: string,
+  layer: Layer.Layer<Journal | R>,
+  store: {
+    readonly outboxOf: (actor: string) => Effect.Effect<ReadonlyArray<unknown>, never, R>
+    readonly itemsOf: (actor: string) => Effect.Effect<number, never, R>
+    readonly databaseNow: Effect.Effect<number, never, R>
+  }
+) =>
+  describe(`journal contract: ${name}`, () => {
+    it.layer(layer)((it) => {
+      const journal: Effect.Effect<KindJournal<Counter>, never, Journal> = Effect.map(Journal, (j) => j.of(counterKind))
+      const verdicts = (units: ReadonlyArray<Unit>) =>
+        Effect.flatMap(journal, (j) => Effect.map(j.commit(units), (all) => all.map((verdict) => verdict._tag)))
+
+      it.effect("creates, loads and changes an actor with its rows", () =>
+        Effect.gen(function*() {
+          const j = yield* journal
+          const rows = [
+            { table: "counter_item", mode: "insert" as const, row: item("a", "x", 3) },
+            { table: "counter_item", mode: "insert" as const, row: item("a", "y", 4) }
+          ]
+          expect(yield* verdicts([unit("a", { change: change({ rows, dueAt: start + 5 }) })])).toEqual(["Committed"])
+          const update = { table: "counter_item", mode: "update" as const, row: { ...item("a", "x", 3), open: "no" } }
+          const next = change({ rows: [update], clock: start + 7, main: { total: 4, ceiling: 10, reminded: start } })
+          expect(yield* verdicts([unit("a", { base: base(1), writer: "w2", change: next })])).toEqual(["Committed"])
+          const [loaded] = yield* j.load(["a", "nobody"])
+          expect(loaded?.fence).toEqual(base(2, "w2"))
+          expect(loaded?.clock).toBe(start + 7)
+          expect(loaded?.state.dueAt).toBe(start)
+          expect([...loaded!.state.items]).toEqual([["y", 4]])
+          const remove = { table: "counter_item", mode: "delete" as const, row: item("a", "y", 4) }
+          expect(yield* verdicts([unit("a", { base: base(2, "w2"), change: change({ rows: [remove] }) })])).toEqual([
+            "Committed"
+          ])
+          expect(yield* store.itemsOf("a")).toBe(1)
+        }))
+
+      it.effect("R2: one stale unit fails alone, its rows are not written", () =>
+        Effect.gen(function*() {
+          yield* verdicts([unit("b1"), unit("b2")])
+          const rows = (actor: string) => [{ table: "counter_item", mode: "insert" as const, row: item(actor, "z") }]
+          expect(
+            yield* verdicts([
+              unit("b1", { base: base(7), change: change({ rows: rows("b1") }) }),
+              unit("b2", { base: base(1), change: change({ rows: rows("b2") }) })
+            ])
+          ).toEqual(["Stale", "Committed"])
+          expect(yield* store.itemsOf("b1")).toBe(0)
+          expect(yield* store.itemsOf("b2")).toBe(1)
+        }))
+
+      it.effect("R5: a version that recurs with another writer is stale", () =>
+        Effect.gen(function*() {
+          yield* verdicts([unit("c", { writer: "w9" })])
+          expect(yield* verdicts([unit("c", { base: base(1, "w1") })])).toEqual(["Stale"])
+          expect(yield* verdicts([unit("c", { base: base(1, "w9") })])).toEqual(["Committed"])
+        }))
+
+      it.effect("R8: a unit of another cell or epoch is stale", () =>
+        Effect.gen(function*() {
+          yield* verdicts([unit("d", { change: change({ cell: "hot-d", epoch: 1 }) })])
+          expect(yield* verdicts([unit("d", { base: base(1) })])).toEqual(["Stale"])
+          expect(yield* verdicts([unit("d", { base: base(1, "w1", "hot-d", 0) })])).toEqual(["Stale"])
+          expect(yield* verdicts([unit("d", { base: base(1, "w1", "hot-d", 1), change: null })])).toEqual(["Committed"])
+        }))
+
+      it.effect("creation is fenced too: of two first units one wins", () =>
+        Effect.gen(function*() {
+          expect(yield* verdicts([unit("e")])).toEqual(["Committed"])
+          expect(yield* verdicts([unit("e", { writer: "w2" })])).toEqual(["Stale"])
+        }))
+
+      it.effect("R1: a version check alone confirms or denies, and writes nothing", () =>
+        Effect.gen(function*() {
+          const j = yield* journal
+          yield* verdicts([unit("f")])
+          expect(
+            yield* verdicts([
+              unit("f", { base: base(1), change: null }),
+              unit("never", { change: null })
+            ])
+          ).toEqual(["Committed", "Committed"])
+          expect(yield* verdicts([unit("f", { base: base(2), change: null })])).toEqual(["Stale"])
+          expect(yield* verdicts([unit("f", { change: null })])).toEqual(["Stale"])
+          expect((yield* j.load(["f"]))[0]?.fence.version).toBe(1)
+        }))
+
+      it.effect("R3: outcomes are found again; a known command id keeps its unit out", () =>
+        Effect.gen(function*() {
+          const j = yield* journal
+          const outcome = { command: commandId(), hash: "h", reply: { _tag: "Added", text: "数量 \"3\" \\ {1,2}" } }
+          yield* verdicts([unit("g", { change: change({ outcomes: [outcome] }) })])
+          expect(
+            yield* j.outcomes([{ actor: "g", command: outcome.command }, { actor: "h", command: outcome.command }])
+          )
+            .toEqual([{ actor: "g", ...outcome }])
+          const again = unit("g", {
+            base: base(1),
+            change: change({
+              outcomes: [{ ...outcome, command: commandId() }, outcome],
+              rows: [
+                { table: "counter_item", mode: "insert", row: item("g", "twice") }
+              ]
+            })
+          })
+          expect(yield* verdicts([again, unit("g2")])).toEqual(["Known", "Committed"])
+          expect(yield* store.itemsOf("g")).toBe(0)
+        }))
+
+      it.effect("R2: what the store refuses is a fault of its unit alone", () =>
+        Effect.gen(function*() {
+          yield* verdicts([
+            unit("i", { change: change({ rows: [{ table: "counter_item", mode: "insert", row: item("i", "k") }] }) })
+          ])
+          const nul = { command: commandId(), hash: "h", reply: { _tag: "Added" } }
+          const found = yield* Effect.flatMap(journal, (j) =>
+            j.commit([
+              unit("i", {
+                base: base(1),
+                change: change({ rows: [{ table: "counter_item", mode: "insert", row: item("i", "k") }] })
+              }),
+              unit("i2", { change: change({ outcomes: [nul] }) }),
+              unit("i3", {
+                change: change({ rows: [{ table: "counter_item", mode: "insert", row: item("i3", "a\u0000b") }] })
+              }),
+              unit("i4")
+            ]))
+          expect(found.map((verdict) => verdict._tag)).toEqual(["Fault", "Committed", "Fault", "Committed"])
+        }))
+
+      it.effect("R6: a unit does not commit after its time", () =>
+        Effect.gen(function*() {
+          const now = yield* store.databaseNow
+          expect(yield* verdicts([unit("j", { notAfter: now - 1000 }), unit("j2", { notAfter: now + 60_000 })]))
+            .toEqual([
+              "Late",
+              "Committed"
+            ])
+        }))
+
+      it.effect("R13: happenings go out with the commit, keyed by actor and version", () =>
+        Effect.gen(function*() {
+          const outbox = [
+            { at: start, happening: { _tag: "SoldOut" as const, product: "k" } },
+            { at: start + 1, happening: { _tag: "Restocked" as const, product: "k", available: 2 } }
+          ]
+          yield* verdicts([unit("k", { change: change({ outbox }) })])
+          yield* verdicts([unit("k", { base: base(9), change: change({ outbox }) })])
+          expect(yield* store.outboxOf("k")).toEqual(outbox)
+        }))
+
+      it.effect("R15: what is due is found by cell, oldest first, bounded", () =>
+        Effect.gen(function*() {
+          const j = yield* journal
+          const due = (actor: string, at: number | null, cell: string) =>
+            unit(actor, { change: change({ dueAt: at, cell }), base: { ...base(0, ""), cell } })
+          yield* verdicts([
+            due("l1", start + 2, "z1"),
+            due("l2", start + 1, "z1"),
+            due("l3", start + 9, "z1"),
+            due("l4", null, "z1"),
+            due("l5", start, "z2")
+          ])
+          expect((yield* j.due(["z1"], start + 5, 10)).map((each) => each.actor)).toEqual(["l2", "l1"])
+          expect((yield* j.due(["z1", "z2"], start + 5, 2)).map((each) => each.actor)).toEqual(["l5", "l2"])
+        }))
+
+      it.effect("G5: of many racing writers on one base exactly one commits", () =>
+        Effect.gen(function*() {
+          yield* verdicts([unit("m")])
+          const racing = yield* Effect.all(
+            Array.from({ length: 20 }, (_, i) => verdicts([unit("m", { base: base(1), writer: `r${i}` })])),
+            { concurrency: "unbounded" }
+          )
+          expect(racing.flat().filter((verdict) => verdict === "Committed")).toHaveLength(1)
+        }))
+    })
+  })

@@ -1,0 +1,33 @@
+import { defineConfig, defineWorkspace, mergeConfig } from "vitest/config"
+
+const shared = defineConfig({
+  resolve: { conditions: ["@hikyaku/source", "node"] },
+  ssr: { resolve: { conditions: ["@hikyaku/source", "node"] } },
+  test: { environment: "node" }
+})
+
+/** unit: pure code and memory ports. integration: a real PostgreSQL or real sockets. cluster: processes that are killed and frozen. */
+export default defineWorkspace([
+  mergeConfig(shared, {
+    test: { name: "unit", include: ["packages/*/test/**/*.test.ts", "test/simulation/**/*.test.ts"], exclude: ["**/*.integration.test.ts", "**/node_modules/**"] }
+  }),
+  mergeConfig(shared, {
+    test: {
+      name: "integration",
+      include: ["packages/*/test/**/*.integration.test.ts", "test/{contracts,e2e}/**/*.test.ts"],
+      globalSetup: ["test/PostgresSetup.ts"],
+      testTimeout: 60_000,
+      hookTimeout: 120_000
+    }
+  }),
+  mergeConfig(shared, {
+    test: {
+      name: "cluster",
+      include: ["test/cluster/**/*.test.ts"],
+      globalSetup: ["test/PostgresSetup.ts"],
+      testTimeout: 180_000,
+      hookTimeout: 120_000,
+      fileParallelism: false
+    }
+  })
+])
