@@ -32,7 +32,7 @@ const overPostgres = (name: string, url: Layer.Layer<Url>) => {
       const sql = yield* SqlClient.SqlClient
       yield* sql.unsafe(runtime)
       yield* sql.unsafe(counterSql)
-      yield* sql`select outcome_partitions(1700000000000, 1700000000000)`
+      yield* sql`select outcome_partitions(1700000000000, 1700000000000, true)`
     }).pipe(Effect.orDie)
   ).pipe(Layer.provide(client))
   // Layers are shared over the suites of a file: without `fresh` the second server's suite would use the first.

@@ -25,6 +25,7 @@ const unit = (actor: string, overrides: Partial<Unit> = {}): Unit => ({
   base: { version: 0, writer: "", cell: "c1", epoch: 0 },
   writer: "w1",
   change: change(),
+  asked: [],
   notAfter: null,
   ...overrides
 })
@@ -140,6 +141,40 @@ export const journalContract = <R = never>(
           })
           expect(yield* verdicts([again, unit("g2")])).toEqual(["Known", "Committed"])
           expect(yield* store.itemsOf("g")).toBe(0)
+        }))
+
+      it.effect("R3: a unit that asks for a command on record is known, whether it changes anything or not", () =>
+        Effect.gen(function*() {
+          const outcome = { command: commandId(), hash: "h", reply: { _tag: "Added" } }
+          yield* verdicts([unit("n", { change: change({ outcomes: [outcome] }) })])
+          const asked = [commandId(), outcome.command]
+          expect(
+            yield* verdicts([
+              unit("n", { base: base(1), change: null, asked }),
+              // The same id is another command of another actor.
+              unit("n2", { change: null, asked })
+            ])
+          ).toEqual(["Known", "Committed"])
+          expect(
+            yield* verdicts([
+              unit("n", { base: base(1), asked, change: change({ outcomes: [{ ...outcome, command: commandId() }] }) })
+            ])
+          ).toEqual(["Known"])
+          expect(yield* verdicts([unit("n", { base: base(1), asked: [commandId()] })])).toEqual(["Committed"])
+        }))
+
+      it.effect("R2: what no parameter can carry is a fault of its unit alone", () =>
+        Effect.gen(function*() {
+          const outcome = { command: commandId(), hash: "h", reply: { _tag: "Added", what: 1n } }
+          const row = { table: "counter_elsewhere", mode: "insert" as const, row: item("o3", "x") }
+          expect(
+            yield* verdicts([
+              unit("o1"),
+              unit("o2", { change: change({ outcomes: [outcome] }) }),
+              unit("o3", { change: change({ rows: [row] }) }),
+              unit("o4")
+            ])
+          ).toEqual(["Committed", "Fault", "Fault", "Committed"])
         }))
 
       it.effect("R2: what the store refuses is a fault of its unit alone", () =>

@@ -2,6 +2,7 @@
  * What every provider adapter keeps, and what the sandbox tells about its clients. One suite over the in-process provider
  * and over HTTP against the sandbox: whoever is tested with the one may trust the other.
  */
+import { describe, expect, it } from "@effect/vitest"
 import {
   type History,
   type HistoryQuery,
@@ -11,7 +12,6 @@ import {
 } from "@hikyaku/cluster/delivery/Provider"
 import { SandboxControl } from "@hikyaku/cluster/delivery/sandbox/SandboxControl"
 import type { SettingsPatch } from "@hikyaku/cluster/delivery/sandbox/SandboxSettings"
-import { describe, expect, it } from "@effect/vitest"
 import { Clock, Duration, Effect, Either, Fiber, type Layer } from "effect"
 
 /** Nothing takes time unless a test says so. */
@@ -26,7 +26,12 @@ const quick: SettingsPatch = {
 const people = (count: number, prefix = "d"): ReadonlyArray<Recipient> =>
   Array.from({ length: count }, (_, i) => ({ deliveryId: `${prefix}-${i}`, address: `p${i}@example.com` }))
 
-const upload = (listId: string, recipients = people(1, listId), mailKey = "mail-1", idempotencyKey = `upload-${listId}`) =>
+const upload = (
+  listId: string,
+  recipients = people(1, listId),
+  mailKey = "mail-1",
+  idempotencyKey = `upload-${listId}`
+) =>
   Effect.flatMap(
     Provider,
     (provider) => provider.uploadList({ listId, channel: "mail", mailKey, recipients, idempotencyKey })
@@ -83,7 +88,13 @@ export const providerContract = (name: string, layer: Layer.Layer<Provider | San
         ])
         expect(done.results[2]?.reason).toBe("mailbox unavailable")
         const told = yield* report
-        expect(told).toMatchObject({ lists: 1, sends: 1, uploaded: 5, mailed: 2, duplicates: { total: 0, injected: 0 } })
+        expect(told).toMatchObject({
+          lists: 1,
+          sends: 1,
+          uploaded: 5,
+          mailed: 2,
+          duplicates: { total: 0, injected: 0 }
+        })
       })
     )
 
@@ -122,7 +133,9 @@ export const providerContract = (name: string, layer: Layer.Layer<Provider | San
       "exactly at the limit nothing is violated, and the limit is reached",
       Effect.gen(function*() {
         yield* configure({ concurrency: { total: 4 }, latency: { _tag: "Uniform", minMs: 0, maxMs: 5 } })
-        yield* Effect.forEach(Array.from({ length: 120 }, (_, i) => `list-${i}`), (id) => upload(id), { concurrency: 4 })
+        yield* Effect.forEach(Array.from({ length: 120 }, (_, i) => `list-${i}`), (id) => upload(id), {
+          concurrency: 4
+        })
         const told = yield* report
         expect(told.violations.total).toBe(0)
         expect(told.throttled).toEqual({ genuine: 0, injected: 0 })
@@ -193,6 +206,20 @@ export const providerContract = (name: string, layer: Layer.Layer<Provider | San
         }
         expect((yield* report).violations.total).toBe(1)
         expect((yield* report).peakPerSecond.total).toBe(6)
+      })
+    )
+
+    test(
+      "a large list that is refused is known to be refused, although it was still on its way",
+      Effect.gen(function*() {
+        yield* configure({ concurrency: { upload: 1 }, latency: { _tag: "Fixed", ms: 400 } })
+        const content = { html: "x".repeat(1000) }
+        const large = people(5000).map((person) => ({ ...person, content }))
+        const first = yield* Effect.fork(upload("a"))
+        yield* eventually(report, ({ underWay }) => underWay.upload === 1)
+        expect(yield* fault(upload("b", large))).toBe("Throttled")
+        yield* Fiber.join(first)
+        expect((yield* report).violations.total).toBe(1)
       })
     )
 

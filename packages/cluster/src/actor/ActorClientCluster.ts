@@ -17,7 +17,7 @@ import type { ActorKind } from "./ActorKind.ts"
 import { cellEntity } from "./CellEntity.ts"
 import { ClientQueue, type Item, type Post, type QueueLimits, queueLimitsDefault } from "./ClientQueue.ts"
 import { cellsDefault } from "./Placement.ts"
-import { decodeAnswer, encodeGroups, type WireReply } from "./Wire.ts"
+import { decodeAnswer, encodable, encodeGroups, type WireAnswer, type WireGroup, type WireReply } from "./Wire.ts"
 
 /** A message that is not answered by then is sent again; the ids make that safe. */
 const messageTimeout = Duration.seconds(5)
@@ -53,6 +53,24 @@ const toResult = <Reply>(id: CommandId, reply: WireReply): Either.Either<Reply, 
   }
 }
 
+/** Finds the commands that cannot travel: they are faults, the others of the message are sent again. */
+const withoutFaults = (groups: ReadonlyArray<WireGroup>): WireAnswer => ({
+  runner: null,
+  groups: groups.map((group) =>
+    group.commands.map(({ command }): WireReply =>
+      encodable(command) ? { _tag: "Pending" } : { _tag: "Fault", reason: "the command cannot be encoded" }
+    )
+  )
+})
+
+const encoded = (groups: ReadonlyArray<WireGroup>): Uint8Array | null => {
+  try {
+    return encodeGroups(groups)
+  } catch {
+    return null
+  }
+}
+
 const make = (options: ClientOptions) =>
   Effect.gen(function*() {
     const sharding = yield* Sharding.Sharding
@@ -64,12 +82,20 @@ const make = (options: ClientOptions) =>
     const open = (kind: string) =>
       Effect.gen(function*() {
         const client = yield* sharding.makeClient(cellEntity(kind))
+        // Somebody else may have opened it meanwhile; two queues would not keep one order (R7).
+        const opened = queues.get(kind)
+        if (opened !== undefined) return opened
         const handles = new Map<string, ReturnType<typeof client>>()
         const post: Post = (carrier, groups, done) => {
+          const bytes = encoded(groups)
+          if (bytes === null) {
+            done(withoutFaults(groups))
+            return
+          }
           let handle = handles.get(carrier)
           if (handle === undefined) handles.set(carrier, handle = client(carrier))
           run(
-            Effect.suspend(() => handle.Handle({ bytes: encodeGroups(groups) })).pipe(
+            handle.Handle({ bytes }).pipe(
               Effect.map(decodeAnswer),
               Effect.timeout(messageTimeout),
               // A lost runner shows as an error, a defect or an interrupt of the call: all mean "send again".
@@ -93,6 +119,11 @@ const make = (options: ClientOptions) =>
       return queue === undefined ? open(kind) : Effect.succeed(queue)
     }
 
+    yield* Effect.addFinalizer(() =>
+      Effect.sync(() => {
+        for (const queue of queues.values()) queue.close()
+      })
+    )
     yield* Effect.sync(() => {
       for (const queue of queues.values()) queue.expire()
     }).pipe(Effect.repeat(Schedule.spaced(expireInterval)), Effect.forkScoped)
@@ -104,7 +135,8 @@ const make = (options: ClientOptions) =>
       at: request.at ?? null,
       expiresAt: monotonic() + (request.within ?? deadlineDefault),
       resume,
-      settled: false
+      settled: false,
+      sent: false
     })
 
     return ActorClient.of({

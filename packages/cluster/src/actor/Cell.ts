@@ -3,12 +3,12 @@
  * order of arrival, commits everything in one round trip, replies. While it commits, the next commands gather. One commit
  * is in flight per cell (R4); nothing leaves before the journal has confirmed what it rests on (R1).
  */
-import { type CommandId, commandTime } from "@hikyaku/domain/Identifier"
-import { Duration, Effect, ParseResult } from "effect"
+import { CommandId, commandTime } from "@hikyaku/domain/Identifier"
+import { Cause, Duration, Effect, ParseResult, Schema } from "effect"
 import type { ActorKind } from "./ActorKind.ts"
 import { type Entry, Intake, type IntakeLimits, limitsDefault } from "./Intake.ts"
 import type { KindJournal, Outcome, Verdict } from "./Journal.ts"
-import { type Live, UnitBuilder } from "./UnitBuilder.ts"
+import { type Built, type Live, UnitBuilder } from "./UnitBuilder.ts"
 import { fingerprint, type WireCommand, type WireReply } from "./Wire.ts"
 
 export interface CellOptions<State, Command, Reply, Event> {
@@ -27,7 +27,7 @@ export interface CellOptions<State, Command, Reply, Event> {
 export interface CellLimits extends IntakeLimits {
   /** Actors beyond this many are dropped from memory, longest unused first. */
   readonly liveMax: number
-  /** Rounds refused by the fence after which a command is answered `Fault`. */
+  /** Rounds refused by the fence after which a command is sent on: its actor is at home elsewhere. */
   readonly attemptsMax: number
   /** Outcomes are kept so long, ms; a command whose id is older is never executed (R3). */
   readonly retention: number
@@ -52,8 +52,35 @@ export const cellLimitsDefault: CellLimits = {
 /** How long a cell waits before it tries a store again that did not answer; doubles up to the maximum. */
 const backOffMin = 20
 const backOffMax = 1000
+/** How long a cell that stops waits for the round under way; then its commands are sent on, their ids tell what happened. */
+const stopGrace = Duration.seconds(3)
+/** Longest id of an actor, in characters. */
+const actorLengthMax = 256
 
 const recordKey = (actor: string, id: CommandId): string => id + actor
+
+const isCommandId = Schema.is(CommandId)
+/** What a store can hold as a key: anything else would fail the queries of the whole round (R2). */
+const isActorId = (actor: string): boolean =>
+  actor.length > 0 && actor.length <= actorLengthMax && actor.isWellFormed() && !actor.includes("\u0000")
+
+/** A command's answer, which leaves once its unit is committed. */
+interface Decided {
+  readonly entry: Entry
+  readonly reply: WireReply
+  /** Whether the answer is on record, so that every repeat gets it. */
+  readonly lasting: boolean
+  /** Monotonic ms until which its unit may commit; infinite for what changes nothing. */
+  readonly until: number
+}
+
+/** One actor's part of a round. */
+interface Part<State, Command, Reply, Event> {
+  readonly builder: UnitBuilder<State, Command, Reply, Event>
+  readonly decided: Array<Decided>
+  /** Why it cannot be turned into rows. */
+  fault?: string
+}
 
 export class Cell<State, Command, Reply, Event> {
   readonly intake: Intake
@@ -65,10 +92,13 @@ export class Cell<State, Command, Reply, Event> {
   private readonly isCommand: (value: unknown) => value is Command
   private generation: number
   private bell: (() => void) | null = null
-  /** Rounds of one command that are still to come, since a round died and its culprit is not known. */
-  private singly = 0
+  /** Most commands in a round while the culprit of a round that died is looked for; 0: it is not. */
+  private suspects = 0
   private backOff = 0
+  private backOffNext = backOffMin
   private stopped = false
+  private busy = false
+  private onIdle: (() => void) | null = null
 
   constructor(options: CellOptions<State, Command, Reply, Event>) {
     this.options = options
@@ -99,72 +129,131 @@ export class Cell<State, Command, Reply, Event> {
     return this.live.size
   }
 
-  /** Serves until interrupted. A round that dies restarts the cell and harms only the command that kills it again (R10). */
+  /** Serves until interrupted, whatever happens to a round (R10). */
   readonly serve: Effect.Effect<never> = Effect.suspend(() => Effect.forever(this.step))
 
-  private get step(): Effect.Effect<void> {
-    return Effect.suspend(() => {
-      if (this.intake.waiting === 0) return this.awaitMail
-      if (this.backOff > 0) {
-        const wait = this.backOff
-        this.backOff = 0
-        return Effect.sleep(Duration.millis(wait))
-      }
-      const entries = this.intake.take(this.singly > 0 ? 1 : this.limits.roundMax)
-      if (this.singly > 0) this.singly--
-      return this.round(entries).pipe(
-        Effect.catchAllCause((cause) => Effect.sync(() => this.died(entries, String(cause)))),
-        // What is decided is seen through: the commit under way ends before the cell does.
-        Effect.uninterruptible
+  private readonly step: Effect.Effect<void> = Effect.suspend(() => {
+    if (this.stopped) return Effect.never
+    if (this.intake.waiting === 0) return this.awaitMail
+    if (this.backOff > 0) {
+      const wait = this.backOff
+      this.backOff = 0
+      return Effect.sleep(Duration.millis(wait))
+    }
+    const entries = this.take()
+    this.busy = true
+    // Interruption reaches whatever has not committed (R25); who waited asks again with the same id.
+    return this.round(entries).pipe(
+      Effect.catchAllCause((cause) =>
+        Effect.logWarning(`A round of ${this.options.kind.name}/${this.name} died`, cause).pipe(
+          Effect.andThen(Effect.sync(() => this.died(entries, String(Cause.squash(cause)))))
+        )
+      ),
+      Effect.onInterrupt(() => Effect.sync(() => this.unknown(entries))),
+      Effect.ensuring(this.rest)
+    )
+  }).pipe(
+    Effect.catchAllCause((cause) =>
+      Effect.logError(`Cell ${this.options.kind.name}/${this.name} starts again`, cause).pipe(
+        Effect.andThen(Effect.sync(() => this.startAgain()))
       )
-    })
-  }
+    )
+  )
+
+  private readonly rest = Effect.sync(() => {
+    this.busy = false
+    this.onIdle?.()
+  })
 
   private readonly awaitMail = Effect.async<void>((resume) => {
-    if (this.intake.waiting > 0) resume(Effect.void)
+    if (this.intake.waiting > 0 || this.stopped) resume(Effect.void)
     else this.bell = () => resume(Effect.void)
     return Effect.sync(() => {
       this.bell = null
     })
   })
 
-  /** Ends the intake; whoever still waits is sent on (R9). Call it once `serve` has ended. */
-  readonly stop: Effect.Effect<void> = Effect.sync(() => {
+  /**
+   * Ends the intake: what is queued is sent on at once, the round under way is seen through, within bounds (R9). After it
+   * `serve` has nothing more to do and may be interrupted.
+   */
+  readonly stop: Effect.Effect<void> = Effect.suspend(() => {
     this.stopped = true
-    this.intake.drain({ _tag: "Moved", cell: null })
-  })
+    this.intake.drainQueue({ _tag: "Moved", cell: null })
+    return this.busy
+      ? Effect.async<void>((resume) => {
+        this.onIdle = () => resume(Effect.void)
+      }).pipe(Effect.interruptible, Effect.timeoutOption(stopGrace))
+      : Effect.void
+  }).pipe(Effect.andThen(Effect.sync(() => this.intake.drain({ _tag: "Moved", cell: null }))))
+
+  private take(): ReadonlyArray<Entry> {
+    if (this.suspects > 0) {
+      const suspects = this.intake.takeSuspects(this.suspects)
+      if (suspects.length > 0) return suspects
+      this.suspects = 0
+    }
+    return this.intake.take(this.limits.roundMax)
+  }
+
+  /**
+   * A round died. Its commands come again in rounds of half the size, until the one that kills is alone; if it kills again
+   * there, it is set aside (R10). The states that it touched are loaded again.
+   */
+  private died(entries: ReadonlyArray<Entry>, reason: string): void {
+    const open: Array<Entry> = []
+    for (const entry of entries) {
+      this.live.delete(entry.actor)
+      if (!this.intake.isOpen(entry)) continue
+      entry.deaths++
+      entry.attempts++
+      if (entry.deaths >= 2 && entries.length === 1) this.intake.reply(entry, { _tag: "Fault", reason })
+      else open.push(entry)
+    }
+    this.suspects = Math.max(1, entries.length >> 1)
+    this.intake.putBack(open)
+  }
+
+  private startAgain(): void {
+    this.forget()
+    this.suspects = 0
+    this.busy = false
+    this.intake.requeue()
+    this.backOff = backOffMax
+  }
 
   private forget(): void {
     this.live.clear()
     this.remembered.clear()
   }
 
-  private died(entries: ReadonlyArray<Entry>, reason: string): void {
+  /** Whether the store has had another history since this round began (R5); then nothing that is in memory counts. */
+  private otherHistory(): boolean {
+    if (this.generation === this.options.generation()) return false
+    this.generation = this.options.generation()
     this.forget()
-    const open: Array<Entry> = []
-    for (const entry of entries) {
-      if (!this.intake.isOpen(entry)) continue
-      entry.deaths++
-      entry.attempts++
-      // Two deaths in company prove nothing; alone in a round that died, it is the culprit.
-      if (entry.deaths >= 2 && entries.length === 1) this.intake.reply(entry, { _tag: "Fault", reason })
-      else open.push(entry)
-    }
-    this.singly = Math.max(this.singly, open.length)
-    this.intake.putBack(open)
+    return true
   }
 
-  /** Drops what nobody waits for any more and what is too old or too new to be told from a repeat. */
+  /** Drops what nobody waits for any more, what is too old or too new to be told from a repeat, what is no address. */
   private admit(entries: ReadonlyArray<Entry>): Array<Entry> {
+    const { clock } = this.options
     const monotonic = this.options.monotonic()
-    const real = this.options.clock.real()
+    const real = clock.real()
+    // A replay's ids are as old as its record, and its outcomes are all kept.
+    const oldest = clock.logical() ? Number.NEGATIVE_INFINITY : real - this.limits.retention
+    const newest = clock.logical() ? Number.POSITIVE_INFINITY : real + this.limits.aheadMax
     return entries.filter((entry) => {
       if (entry.expiresAt <= monotonic) {
         this.intake.reply(entry, { _tag: "Late" })
         return false
       }
+      if (!isCommandId(entry.id) || !isActorId(entry.actor)) {
+        this.intake.reply(entry, { _tag: "Fault", reason: "not the id of a command, or not that of an actor" })
+        return false
+      }
       const time = commandTime(entry.id)
-      if (time < real - this.limits.retention || time > real + this.limits.aheadMax || Number.isNaN(time)) {
+      if (time < oldest || time > newest) {
         const reason = `the id's time is outside [now - ${this.limits.retention} ms, now + ${this.limits.aheadMax} ms]`
         this.intake.reply(entry, { _tag: "Expired", reason })
         return false
@@ -175,55 +264,57 @@ export class Cell<State, Command, Reply, Event> {
 
   private round(entries: ReadonlyArray<Entry>): Effect.Effect<void> {
     return Effect.gen(this, function*() {
-      if (this.generation !== this.options.generation()) {
-        this.generation = this.options.generation()
-        this.forget()
-      }
+      this.otherHistory()
       const open = this.admit(entries)
       if (open.length === 0) return
       const known = yield* this.recall(open)
-      const { builders, decided } = this.decide(open, known)
-      const units: Array<ReturnType<UnitBuilder<State, Command, Reply, Event>["build"]>> = []
-      const built: Array<UnitBuilder<State, Command, Reply, Event>> = []
-      for (const builder of builders.values()) {
-        try {
-          units.push(builder.build(this.options.incarnation))
-          built.push(builder)
-        } catch (cause) {
-          this.refused(decided.get(builder.actor) ?? [], String(cause))
-        }
+      if (this.otherHistory()) {
+        this.again(open)
+        return
       }
-      const verdicts = yield* this.options.journal.commit(units.map((each) => each.unit)).pipe(
+      const parts = this.decide(open, known)
+      const built: Array<Built<State>> = []
+      for (const part of parts) built.push(this.build(part))
+      const verdicts = yield* this.options.journal.commit(built.map((each) => each.unit)).pipe(
         Effect.catchTag("CommitUnknown", () => {
-          // Whether it happened is for the command ids to say, once the states have been loaded again (R4).
-          for (const builder of built) this.live.delete(builder.actor)
-          this.again(built.flatMap((builder) => (decided.get(builder.actor) ?? []).map(({ entry }) => entry)))
+          this.unknown(entries)
+          this.slowDown()
           return Effect.succeed(null)
         })
       )
       if (verdicts === null) return
       this.backOffNext = backOffMin
-      for (let i = 0; i < built.length; i++) {
-        this.conclude(built[i]!, units[i]!.live, verdicts[i]!, decided.get(built[i]!.actor) ?? [])
-      }
+      for (let i = 0; i < parts.length; i++) this.conclude(parts[i]!, built[i]!.live, verdicts[i]!)
       for (const [actor] of this.live) {
         if (this.live.size <= this.limits.liveMax) break
         this.live.delete(actor)
       }
     }).pipe(
-      Effect.catchTag("JournalUnavailable", () => Effect.sync(() => this.again(entries)))
+      Effect.catchTag("JournalUnavailable", () =>
+        Effect.sync(() => {
+          this.again(entries)
+          this.slowDown()
+        }))
     )
   }
 
-  private backOffNext = backOffMin
-
-  /** The store did not answer: try again after a while, as long as somebody waits. */
+  /** Without a verdict: try again, as long as somebody waits. */
   private again(entries: ReadonlyArray<Entry>): void {
     const open = entries.filter((entry) => this.intake.isOpen(entry))
     for (const entry of open) entry.attempts++
+    this.intake.putBack(open)
+  }
+
+  /** Whether it happened is for the command ids to say, once the states have been loaded again (R4). */
+  private unknown(entries: ReadonlyArray<Entry>): void {
+    for (const { actor } of entries) this.live.delete(actor)
+    this.again(entries)
+  }
+
+  /** The store did not answer: give it time. */
+  private slowDown(): void {
     this.backOff = this.backOffNext
     this.backOffNext = Math.min(backOffMax, this.backOffNext * 2)
-    this.intake.putBack(open)
   }
 
   /** Loads the states that are not live and the outcomes of commands that may be repeats. */
@@ -235,7 +326,7 @@ export class Cell<State, Command, Reply, Event> {
       const old = clock.real() - this.limits.repeatAge
       for (const entry of entries) {
         if (!this.live.has(entry.actor)) missing.add(entry.actor)
-        // A young id is taken for new: should it not be, its key in the commit says so and it comes back here (R3).
+        // A young id is taken for new: should it not be, the commit says so and it comes back here (R3).
         if (entry.attempts > 0 || commandTime(entry.id) < old) {
           if (!this.remembered.has(recordKey(entry.actor, entry.id))) {
             pairs.push({ actor: entry.actor, command: entry.id })
@@ -252,71 +343,90 @@ export class Cell<State, Command, Reply, Event> {
     })
   }
 
-  private decide(entries: ReadonlyArray<Entry>, known: ReadonlyMap<string, Outcome>) {
-    const { clock, kind, monotonic } = this.options
-    const builders = new Map<string, UnitBuilder<State, Command, Reply, Event>>()
-    const decided = new Map<string, Array<{ readonly entry: Entry; readonly reply: WireReply }>>()
+  /** Decides each command under its own catch (R10): one that breaks the decider hurts only itself (G19). */
+  private decide(
+    entries: ReadonlyArray<Entry>,
+    known: ReadonlyMap<string, Outcome>
+  ): ReadonlyArray<Part<State, Command, Reply, Event>> {
+    const { clock, monotonic } = this.options
+    const parts = new Map<string, Part<State, Command, Reply, Event>>()
+    const moved = new Set<string>()
     const now = clock.now()
     const logical = clock.logical()
     const realAhead = clock.real() - monotonic()
     for (const entry of entries) {
-      const { actor } = entry
-      let builder = builders.get(actor)
-      if (builder === undefined) {
-        const live = this.live.get(actor) ?? {
-          state: kind.decider.initial(actor),
-          fence: { version: 0, writer: "", cell: this.name, epoch: 0 },
-          clock: 0
-        }
-        if (live.fence.cell !== this.name) {
-          this.live.delete(actor)
-          this.intake.reply(entry, { _tag: "Moved", cell: live.fence.cell })
+      const { actor, command, id } = entry
+      const home = this.live.get(actor)?.fence.cell ?? this.name
+      if (home !== this.name) {
+        // It lives elsewhere (R8); where, is asked anew every time.
+        moved.add(actor)
+        this.intake.reply(entry, { _tag: "Moved", cell: home })
+        continue
+      }
+      let part = parts.get(actor)
+      if (part === undefined) parts.set(actor, part = { builder: this.open(actor), decided: [] })
+      const { builder, decided } = part
+      try {
+        const hash = entry.hash ??= fingerprint(command)
+        const earlier = this.remembered.get(recordKey(actor, id)) ?? known.get(recordKey(actor, id))
+        if (earlier !== undefined) {
+          const reply: WireReply = earlier.hash === hash ? { _tag: "Reply", reply: earlier.reply } : { _tag: "Differs" }
+          decided.push({ entry, reply, lasting: true, until: Number.POSITIVE_INFINITY })
           continue
         }
-        builder = new UnitBuilder(kind, actor, live)
-        builders.set(actor, builder)
-        decided.set(actor, [])
-      }
-      const replies = decided.get(actor)!
-      const { command } = entry
-      if (!this.isCommand(command)) {
-        this.intake.reply(entry, { _tag: "Fault", reason: `not a command of ${kind.name}` })
-        continue
-      }
-      const hash = entry.hash ??= fingerprint(command)
-      const earlier = this.remembered.get(recordKey(actor, entry.id)) ?? known.get(recordKey(actor, entry.id))
-      if (earlier !== undefined) {
-        const reply: WireReply = earlier.hash === hash ? { _tag: "Reply", reply: earlier.reply } : { _tag: "Differs" }
-        replies.push({ entry, reply })
-        continue
-      }
-      try {
-        const instant = logical && entry.at !== null ? Math.max(now, entry.at) : now
-        const reply = builder.decide(command, instant, entry.id, hash, realAhead + entry.expiresAt)
-        replies.push({ entry, reply: { _tag: "Reply", reply } })
+        if (!this.isCommand(command)) throw new Error(`not a command of ${this.options.kind.name}`)
+        const instant = logical && entry.at !== null && Number.isFinite(entry.at) ? Math.max(now, entry.at) : now
+        const until = entry.expiresAt
+        const { final, reply } = builder.decide(command, instant, id, hash, realAhead + until)
+        decided.push({ entry, reply: { _tag: "Reply", reply }, lasting: final, until })
       } catch (cause) {
-        // A command that breaks the decider hurts only itself (G19).
-        this.intake.reply(entry, { _tag: "Fault", reason: String(cause) })
+        // Not even a fault is told by a cell that has lost its actor (R1), or of a command that once went well (R3).
+        builder.ask(id)
+        const reply: WireReply = { _tag: "Fault", reason: String(cause) }
+        decided.push({ entry, reply, lasting: false, until: Number.POSITIVE_INFINITY })
       }
     }
-    return { builders, decided }
+    for (const actor of moved) this.live.delete(actor)
+    return [...parts.values()]
+  }
+
+  private open(actor: string): UnitBuilder<State, Command, Reply, Event> {
+    const { kind } = this.options
+    return new UnitBuilder(
+      kind,
+      actor,
+      this.live.get(actor) ?? {
+        state: kind.decider.initial(actor),
+        fence: { version: 0, writer: "", cell: this.name, epoch: 0 },
+        clock: 0
+      }
+    )
+  }
+
+  /** The part's unit. What cannot be turned into rows is refused, once a version check has confirmed what it rests on. */
+  private build(part: Part<State, Command, Reply, Event>): Built<State> {
+    try {
+      return part.builder.build(this.options.incarnation)
+    } catch (cause) {
+      part.fault = String(cause)
+      return part.builder.check(this.options.incarnation)
+    }
   }
 
   /** The unit cannot be stored: find the command to blame by deciding each of its commands in a unit of its own. */
-  private refused(decided: ReadonlyArray<{ readonly entry: Entry }>, reason: string): void {
+  private refused(decided: ReadonlyArray<Decided>, reason: string): void {
     if (decided.length <= 1) {
-      for (const { entry } of decided) this.intake.reply(entry, { _tag: "Fault", reason })
+      for (const { entry } of decided) this.intake.reply(entry, { _tag: "Fault", reason }, false)
       return
     }
     for (const { entry } of decided) entry.alone = true
-    this.intake.putBack(decided.map(({ entry }) => entry))
+    this.again(decided.map(({ entry }) => entry))
   }
 
   private conclude(
-    builder: UnitBuilder<State, Command, Reply, Event>,
+    { builder, decided, fault }: Part<State, Command, Reply, Event>,
     live: Live<State>,
-    verdict: Verdict,
-    decided: ReadonlyArray<{ readonly entry: Entry; readonly reply: WireReply }>
+    verdict: Verdict
   ): void {
     const { actor } = builder
     switch (verdict._tag) {
@@ -324,12 +434,16 @@ export class Cell<State, Command, Reply, Event> {
         // Set anew so that the map stays in the order of use.
         this.live.delete(actor)
         if (live.fence.version > 0) this.live.set(actor, live)
+        if (fault !== undefined) {
+          this.refused(decided, fault)
+          return
+        }
         for (const outcome of builder.recorded) this.remembered.set(recordKey(actor, outcome.command), outcome)
         for (const [key] of this.remembered) {
           if (this.remembered.size <= this.limits.rememberedMax) break
           this.remembered.delete(key)
         }
-        for (const { entry, reply } of decided) this.intake.reply(entry, reply)
+        for (const { entry, lasting, reply } of decided) this.intake.reply(entry, reply, lasting)
         return
       }
       case "Fault": {
@@ -337,18 +451,27 @@ export class Cell<State, Command, Reply, Event> {
         this.refused(decided, verdict.reason)
         return
       }
-      case "Stale":
-      case "Known":
       case "Late": {
         this.live.delete(actor)
-        const open: Array<Entry> = []
-        for (const { entry } of decided) {
-          entry.attempts++
-          if (entry.attempts <= this.limits.attemptsMax) open.push(entry)
-          else if (verdict._tag === "Late") this.intake.reply(entry, { _tag: "Late" })
-          else this.intake.reply(entry, { _tag: "Fault", reason: `no verdict after ${entry.attempts} attempts` })
+        // Only those whose time is over; what was decided with them has time left and is decided again.
+        const until = Math.min(...decided.map((each) => each.until))
+        for (const each of decided) {
+          if (each.until <= until) this.intake.reply(each.entry, { _tag: "Late" }, false)
         }
-        this.intake.putBack(open)
+        this.again(decided.map(({ entry }) => entry))
+        return
+      }
+      case "Stale":
+      case "Known": {
+        this.live.delete(actor)
+        for (const { entry } of decided) {
+          entry.refusals++
+          if (entry.refusals <= this.limits.attemptsMax) continue
+          // Somebody else writes this actor all the time: whoever asks directly finds them.
+          if (verdict._tag === "Stale") this.intake.reply(entry, { _tag: "Moved", cell: null })
+          else this.intake.reply(entry, { _tag: "Fault", reason: `no verdict after ${entry.refusals} attempts` }, false)
+        }
+        this.again(decided.map(({ entry }) => entry))
         return
       }
     }

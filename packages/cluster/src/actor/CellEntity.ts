@@ -5,18 +5,13 @@
  */
 import { ClusterSchema, Entity } from "@effect/cluster"
 import { Rpc } from "@effect/rpc"
-import { Context, Duration, Effect, Layer, Schema } from "effect"
+import { Context, Duration, Effect, Schema, Layer } from "effect"
 import type { ActorKind } from "./ActorKind.ts"
+import { carry } from "./Carrier.ts"
 import { Cell, type CellLimits } from "./Cell.ts"
 import { Journal } from "./Journal.ts"
 import { groupOf } from "./Placement.ts"
 import { ShopClock } from "./ShopClock.ts"
-import { decodeGroups, encodeAnswer, type WireReply } from "./Wire.ts"
-
-/** How long a message waits for the cells it was carried to before it answers `Pending` for the slow ones (R9). */
-export const carryTimeout = Duration.millis(100)
-/** How long a message to one cell waits before it answers `Pending`. */
-export const directTimeout = Duration.seconds(2)
 
 const Handle = Rpc.make("Handle", {
   payload: { bytes: Schema.Uint8ArrayFromSelf },
@@ -38,45 +33,10 @@ export class LocalCells extends Context.Tag("@hikyaku/cluster/LocalCells")<Local
   static readonly layer = Layer.sync(LocalCells, () => ({ runner: globalThis.crypto.randomUUID(), cells: new Map() }))
 }
 
-/** Hands a message's groups to the local cells and collects what they answer in time. */
-const carry = (local: LocalCells["Type"], kind: string, bytes: Uint8Array): Effect.Effect<Uint8Array> =>
-  Effect.async<Uint8Array>((resume) => {
-    const groups = decodeGroups(bytes)
-    const count = groups.reduce((sum, group) => sum + group.commands.length, 0)
-    const bytesEach = Math.ceil(bytes.length / Math.max(1, count))
-    let open = 0
-    let done = false
-    const finish = () => {
-      if (done) return
-      done = true
-      clearTimeout(timer)
-      resume(Effect.succeed(encodeAnswer({ runner: local.runner, groups: replies })))
-    }
-    const timer = setTimeout(finish, Duration.toMillis(groups.length > 1 ? carryTimeout : directTimeout))
-    const replies: Array<Array<WireReply> | null> = groups.map((group) => {
-      const cell = local.cells.get(`${kind}/${group.cell}`)
-      if (cell === undefined) return null
-      open += group.commands.length
-      return group.commands.map((): WireReply => ({ _tag: "Pending" }))
-    })
-    const here = groups.map((group, g) => ({ group, answers: replies[g] }))
-    let offering = true
-    for (const { answers, group } of here) {
-      const cell = local.cells.get(`${kind}/${group.cell}`)
-      if (cell === undefined || answers === null || answers === undefined) continue
-      cell.offer(group.commands, bytesEach, (index, reply) => {
-        answers[index] = reply
-        open--
-        if (open === 0 && !offering) finish()
-      })
-    }
-    offering = false
-    if (open === 0) finish()
-    return Effect.sync(() => {
-      done = true
-      clearTimeout(timer)
-    })
-  })
+const after = (ms: number, callback: () => void): () => void => {
+  const timer = setTimeout(callback, ms)
+  return () => clearTimeout(timer)
+}
 
 /** Hosts a kind's cells on this runner. */
 export const layer = <State, Command, Reply, Event>(
@@ -101,20 +61,27 @@ export const layer = <State, Command, Reply, Event>(
         limits
       })
       const key = `${kind.name}/${name}`
+      // Released in the opposite order: the cell stops while it is still served, so that its round is seen through.
+      yield* Effect.forkScoped(cell.serve)
       yield* Effect.acquireRelease(
         Effect.sync(() => local.cells.set(key, cell)),
         () =>
-          cell.stop.pipe(Effect.andThen(Effect.sync(() => {
+          Effect.suspend(() => {
             // Its successor may be here already.
             if (local.cells.get(key) === cell) local.cells.delete(key)
-          })))
+            return cell.stop
+          })
       )
-      yield* Effect.forkScoped(cell.serve)
+      const carrier = { runner: local.runner, cells: local.cells, after }
       return {
         Handle: ({ payload }: { readonly payload: { readonly bytes: Uint8Array } }) =>
-          carry(local, kind.name, payload.bytes)
+          Effect.async<Uint8Array>((resume) => {
+            const giveUp = carry(carrier, kind.name, payload.bytes, (answer) => resume(Effect.succeed(answer)))
+            return Effect.sync(giveUp)
+          })
       }
     }),
     // Our own intake bounds what waits (R10): the library's mailbox would count callers that are long gone.
-    { maxIdleTime: Duration.infinity, concurrency: "unbounded", mailboxCapacity: "unbounded" }
+    // A message that fails unforeseen is that message's fault: a restart would have every message under way read again.
+    { maxIdleTime: Duration.infinity, concurrency: "unbounded", mailboxCapacity: "unbounded", disableFatalDefects: true }
   )

@@ -1,9 +1,10 @@
 /**
- * The queues of one client for one kind: commands per cell in order, one batch in flight per cell (R7), one message per
- * runner for many cells. Plain data and callbacks, since every command of the shop passes here; what sends a message is
- * given from outside.
+ * The queues of one client for one kind: commands per cell, in order per actor, one batch in flight per cell (R7), one
+ * message per runner for many cells. Plain data and callbacks, since every command of the shop passes here; what sends a
+ * message is given from outside.
  */
 import type { CommandId } from "@hikyaku/domain/Identifier"
+import { FairQueue } from "./FairQueue.ts"
 import { cellOf, isHot } from "./Placement.ts"
 import type { WireAnswer, WireGroup, WireReply } from "./Wire.ts"
 
@@ -16,11 +17,15 @@ export interface Item {
   readonly expiresAt: number
   readonly resume: (reply: WireReply) => void
   settled: boolean
+  /** It has left at least once, so it may have been executed. */
+  sent: boolean
 }
 
 interface CellQueue {
   readonly cell: string
-  queue: Array<Item>
+  readonly queue: FairQueue<Item>
+  /** Commands from `send` until answer. */
+  open: number
   /** A batch is under way, or the cell rests after a failure. */
   busy: boolean
   /** Runner seen last; null: ask the cell itself. */
@@ -55,31 +60,33 @@ export type Post = (
   done: (answer: WireAnswer | null) => void
 ) => void
 
+export interface QueueOptions {
+  readonly cells: number
+  readonly limits: QueueLimits
+  readonly post: Post
+  /** Calls back after so many ms. */
+  readonly rest: (ms: number, wake: () => void) => void
+  /** Calls back at the end of this turn of the event loop; a microtask by default. */
+  readonly soon?: ((wake: () => void) => void) | undefined
+  readonly monotonic: () => number
+}
+
 export class ClientQueue {
   private readonly cells = new Map<string, CellQueue>()
   private readonly moved = new Map<string, string>()
   private readonly underWay = new Map<string, number>()
-  private readonly open = new Set<Item>()
+  /** All that is not answered, and the queue that it counts for. */
+  private readonly open = new Map<Item, CellQueue>()
   private scheduled = false
-  private readonly cellCount: number
+  private closed = false
+  private readonly options: QueueOptions
   private readonly limits: QueueLimits
-  private readonly post: Post
-  private readonly rest: (ms: number, wake: () => void) => void
-  private readonly monotonic: () => number
+  private readonly soon: (wake: () => void) => void
 
-  constructor(options: {
-    readonly cells: number
-    readonly limits: QueueLimits
-    readonly post: Post
-    /** Calls back after so many ms. */
-    readonly rest: (ms: number, wake: () => void) => void
-    readonly monotonic: () => number
-  }) {
-    this.cellCount = options.cells
+  constructor(options: QueueOptions) {
+    this.options = options
     this.limits = options.limits
-    this.post = options.post
-    this.rest = options.rest
-    this.monotonic = options.monotonic
+    this.soon = options.soon ?? queueMicrotask
   }
 
   get openCount(): number {
@@ -88,50 +95,88 @@ export class ClientQueue {
 
   private queueOf(cell: string): CellQueue {
     let queue = this.cells.get(cell)
-    if (queue === undefined) this.cells.set(cell, queue = { cell, queue: [], busy: false, runner: null })
+    if (queue === undefined) {
+      this.cells.set(cell, queue = { cell, queue: new FairQueue(), open: 0, busy: false, runner: null })
+    }
     return queue
   }
 
   /** Queues a command, or answers at once that there is no room. */
   send(item: Item): void {
-    const queue = this.queueOf(this.moved.get(item.actor) ?? cellOf(item.actor, this.cellCount))
-    if (this.open.size >= this.limits.openMax || queue.queue.length >= this.limits.cellMax) {
+    if (this.closed) {
       item.settled = true
-      // Nothing is known of the service rate here beyond the queue's own length: about 10,000 commands a second.
-      item.resume({ _tag: "Overloaded", retryAfter: Math.min(5000, 50 + Math.round(queue.queue.length / 10)) })
+      item.resume({ _tag: "Late" })
       return
     }
-    this.open.add(item)
+    const queue = this.queueOf(this.moved.get(item.actor) ?? cellOf(item.actor, this.options.cells))
+    if (this.open.size >= this.limits.openMax || (queue.open >= this.limits.cellMax && !this.makeRoom(queue, item))) {
+      item.settled = true
+      item.resume(overloaded(queue))
+      return
+    }
+    this.open.set(item, queue)
+    queue.open++
     queue.queue.push(item)
     this.schedule()
+  }
+
+  /** As at the cell itself: who rushes in is turned away, not the neighbours (G19). */
+  private makeRoom(home: CellQueue, item: Item): boolean {
+    const { queue } = home
+    const own = queue.of(item.actor)
+    if (own + 1 > queue.size / (queue.actors + (own === 0 ? 1 : 0))) return false
+    const last = queue.takeNewestOfLongest()
+    if (last === undefined) return false
+    if (!last.settled && last.sent) {
+      queue.push(last)
+      return false
+    }
+    this.settle(last, overloaded(home))
+    return home.open < this.limits.cellMax
   }
 
   /** Nobody waits for it any more; if it has not left, it never will. */
   abandon(item: Item): void {
     item.settled = true
-    this.open.delete(item)
+    this.release(item)
   }
 
   /** Answers what has waited beyond its deadline; whether it was executed is for its id to say later. */
   expire(): void {
-    const now = this.monotonic()
-    for (const item of this.open) {
+    const now = this.options.monotonic()
+    for (const item of this.open.keys()) {
       if (item.expiresAt <= now) this.settle(item, { _tag: "Late" })
     }
+  }
+
+  /** Answers everything that waits, and whatever comes, as not answered: the client is going away. */
+  close(): void {
+    this.closed = true
+    for (const item of [...this.open.keys()]) this.settle(item, { _tag: "Late" })
+    this.cells.clear()
   }
 
   private settle(item: Item, reply: WireReply): void {
     if (item.settled) return
     item.settled = true
-    this.open.delete(item)
+    this.release(item)
     item.resume(reply)
+  }
+
+  private release(item: Item): void {
+    const home = this.open.get(item)
+    if (home === undefined) return
+    this.open.delete(item)
+    home.open--
+    // What is settled stays in its place until its turn; should that not come, it may not pile up (R10).
+    if (home.queue.size > 2 * home.open + settledMax) home.queue.retain((each) => !each.settled)
   }
 
   /** Once per turn of the event loop: all that one turn sends leaves in the same messages. */
   private schedule(): void {
     if (this.scheduled) return
     this.scheduled = true
-    queueMicrotask(() => {
+    this.soon(() => {
       this.scheduled = false
       this.pump()
     })
@@ -140,7 +185,7 @@ export class ClientQueue {
   private pump(): void {
     const byRunner = new Map<string, Array<CellQueue>>()
     for (const queue of this.cells.values()) {
-      if (queue.busy || queue.queue.length === 0) continue
+      if (queue.busy || queue.queue.size === 0) continue
       // Hot cells travel alone: nobody waits for them and they wait for nobody (R9).
       if (queue.runner === null || isHot(queue.cell)) this.fire([queue], null)
       else {
@@ -151,52 +196,59 @@ export class ClientQueue {
     }
     for (const [runner, queues] of byRunner) {
       const count = this.underWay.get(runner) ?? 0
-      if (count >= this.limits.messagesMax) continue
-      this.underWay.set(runner, count + 1)
-      this.fire(queues, runner)
+      if (count < this.limits.messagesMax) this.fire(queues, runner)
     }
   }
 
-  private fire(queues: ReadonlyArray<CellQueue>, runner: string | null): void {
-    const now = this.monotonic()
-    const batches = queues.map((queue) => {
-      queue.busy = true
-      const batch: Array<Item> = []
-      let taken = 0
-      for (; taken < queue.queue.length && batch.length < this.limits.batchMax; taken++) {
-        const item = queue.queue[taken]!
-        if (!item.settled) batch.push(item)
+  /** What leaves in the next batch of a cell: in order per actor, a share for each. */
+  private batch(queue: CellQueue): ReadonlyArray<Item> {
+    const batch: Array<Item> = []
+    while (batch.length < this.limits.batchMax && queue.queue.size > 0) {
+      for (const item of queue.queue.take(this.limits.batchMax - batch.length)) {
+        if (item.settled) continue
+        item.sent = true
+        batch.push(item)
       }
-      queue.queue = queue.queue.slice(taken)
-      return batch
+    }
+    return batch
+  }
+
+  private fire(candidates: ReadonlyArray<CellQueue>, runner: string | null): void {
+    const now = this.options.monotonic()
+    const flights = candidates.map((queue) => ({ queue, direct: queue.runner === null, batch: this.batch(queue) }))
+      .filter(({ batch }) => batch.length > 0)
+    const first = flights[0]
+    if (first === undefined) return
+    if (runner !== null) this.underWay.set(runner, (this.underWay.get(runner) ?? 0) + 1)
+    const groups = flights.map(({ batch, queue }): WireGroup => {
+      queue.busy = true
+      return {
+        cell: queue.cell,
+        commands: batch.map((item) => ({
+          actor: item.actor,
+          id: item.id,
+          within: Math.max(0, item.expiresAt - now),
+          at: item.at,
+          command: item.command
+        }))
+      }
     })
-    const groups = queues.map((queue, i): WireGroup => ({
-      cell: queue.cell,
-      commands: batches[i]!.map((item) => ({
-        actor: item.actor,
-        id: item.id,
-        within: Math.max(0, item.expiresAt - now),
-        at: item.at,
-        command: item.command
-      }))
-    }))
-    this.post(queues[0]!.cell, groups, (answer) => {
-      if (runner !== null) this.underWay.set(runner, Math.max(0, (this.underWay.get(runner) ?? 1) - 1))
-      queues.forEach((queue, i) => {
+    this.options.post(first.queue.cell, groups, (answer) => {
+      if (runner !== null) {
+        const left = (this.underWay.get(runner) ?? 1) - 1
+        if (left > 0) this.underWay.set(runner, left)
+        else this.underWay.delete(runner)
+      }
+      flights.forEach(({ batch, direct, queue }, i) => {
         const replies = answer?.groups[i] ?? null
-        // Asked directly and still no answer: the cell is on its way to somewhere. Otherwise it is gone from where it was
-        // last seen, and is asked directly next time.
-        const resting = replies === null && (answer === null || queue.runner === null)
-        if (replies === null) {
-          queue.runner = null
-          queue.queue = [...batches[i]!, ...queue.queue]
-        } else {
-          queue.runner = answer?.runner ?? null
-          this.distribute(queue, batches[i]!, replies)
-        }
-        if (!resting) queue.busy = false
+        queue.runner = replies === null ? null : answer?.runner ?? null
+        if (replies === null) queue.queue.putBack(batch)
+        else this.distribute(queue, batch, replies)
+        // Asked directly and not at home, or no answer at all: the cell is on its way to somewhere. Otherwise it is gone from
+        // where it was last seen, and is asked directly next time.
+        if (answer !== null && !(direct && queue.runner === null)) queue.busy = false
         else {
-          this.rest(retryRest, () => {
+          this.options.rest(retryRest, () => {
             queue.busy = false
             this.schedule()
           })
@@ -208,31 +260,48 @@ export class ClientQueue {
 
   private distribute(queue: CellQueue, batch: ReadonlyArray<Item>, replies: ReadonlyArray<WireReply>): void {
     const back: Array<Item> = []
+    /** Where the actors live that live elsewhere. */
+    const homes = new Map<string, string>()
     for (let i = 0; i < batch.length; i++) {
       const item = batch[i]!
       const reply = replies[i] ?? { _tag: "Pending" }
       if (reply._tag === "Pending") back.push(item)
-      else if (reply._tag === "Moved") this.redirect(queue, item, reply.cell, back)
-      else this.settle(item, reply)
+      else if (reply._tag === "Moved") {
+        back.push(item)
+        if (reply.cell === null || reply.cell === queue.cell) queue.runner = null
+        else homes.set(item.actor, reply.cell)
+      } else this.settle(item, reply)
     }
-    if (back.length > 0) queue.queue = [...back, ...queue.queue]
+    queue.queue.putBack(back)
+    for (const [actor, cell] of homes) this.rehouse(queue, actor, cell)
   }
 
-  private redirect(from: CellQueue, item: Item, cell: string | null, back: Array<Item>): void {
-    if (cell === null || cell === from.cell) {
-      from.runner = null
-      back.push(item)
-      return
-    }
-    this.moved.delete(item.actor)
-    this.moved.set(item.actor, cell)
-    for (const [actor] of this.moved) {
+  /** Sends all that waits for an actor to its new cell, in its order and ahead of what is still to come (R7). */
+  private rehouse(from: CellQueue, actor: string, cell: string): void {
+    this.moved.delete(actor)
+    this.moved.set(actor, cell)
+    for (const [each] of this.moved) {
       if (this.moved.size <= this.limits.movedMax) break
-      this.moved.delete(actor)
+      this.moved.delete(each)
     }
-    this.queueOf(cell).queue.push(item)
+    const to = this.queueOf(cell)
+    for (const item of from.queue.takeActor(actor)) {
+      if (item.settled) continue
+      this.open.set(item, to)
+      from.open--
+      to.open++
+      to.queue.push(item)
+    }
   }
 }
 
 /** ms before a failed message is sent again. */
 const retryRest = 50
+/** Settled commands that may lie in a cell's queue beside as many as are open. */
+const settledMax = 64
+
+/** Nothing is known of the service rate here beyond the queue's own length: about 10,000 commands a second. */
+const overloaded = (queue: CellQueue): WireReply => ({
+  _tag: "Overloaded",
+  retryAfter: Math.min(5000, 50 + Math.round(queue.open / 10))
+})

@@ -1,29 +1,39 @@
 /**
  * What waits at a cell: bounded in commands and bytes until replied (R10), first in first out per actor, round robin over
- * actors (R23), so that one actor's queue delays its cell-mates by one bounded round at most (G19).
+ * actors (R23), so that one actor's queue delays its cell-mates by one bounded round at most and never takes their room
+ * (G19).
  */
 import type { CommandId } from "@hikyaku/domain/Identifier"
-import type { WireCommand, WireReply } from "./Wire.ts"
+import { FairQueue } from "./FairQueue.ts"
+import { fingerprint, type WireCommand, type WireReply } from "./Wire.ts"
 
 export interface Entry {
   readonly actor: string
   readonly id: CommandId
   readonly command: unknown
   readonly at: number | null
-  /** Monotonic ms after which nobody waits for the answer any more. */
-  readonly expiresAt: number
+  /** Monotonic ms after which nobody waits for the answer any more; a repeat may wait longer than the first did. */
+  expiresAt: number
   readonly bytes: number
   /** Everybody who waits for this command's answer: a repeat joins instead of being queued twice. */
-  readonly waiters: Array<(reply: WireReply) => void>
+  readonly waiters: Array<Waiter>
+  /** Repeats that came while a round with it was under way: what that round reads may be older than they are (R1). */
+  readonly latecomers: Array<Waiter>
+  /** A round with it is under way. */
+  taken: boolean
   /** Fingerprint, made when first needed. */
   hash: string | null
-  /** Rounds that ended without a verdict for it. */
+  /** Rounds that ended without a verdict for it; from the first on it is looked up before it is decided. */
   attempts: number
+  /** Rounds refused by the fence, of those. */
+  refusals: number
   /** Rounds that died while it was in them (R10). */
   deaths: number
   /** Decide it in a unit of its own, since its unit was refused by the store. */
   alone: boolean
 }
+
+type Waiter = (reply: WireReply) => void
 
 /** Bounds of one cell; all documented here since they are the cell's promise of memory. */
 export interface IntakeLimits {
@@ -37,16 +47,29 @@ export interface IntakeLimits {
 
 export const limitsDefault: IntakeLimits = { commandsMax: 8192, bytesMax: 32 * 1024 * 1024, roundMax: 1024 }
 
+/** Repeats of one command that wait for its answer; one more sends the first of them back to ask again. */
+export const waitersMax = 16
+
+/** How many of an actor's first entries one round may take (R4): what comes again does so before anything newer joins it. */
+const run = (queue: ReadonlyArray<Entry>): number => {
+  const first = queue[0]!
+  if (first.alone) return 1
+  const again = first.attempts > 0
+  let n = 1
+  while (n < queue.length && !queue[n]!.alone && queue[n]!.attempts > 0 === again) n++
+  return n
+}
+
 export class Intake {
   readonly limits: IntakeLimits
-  private readonly queues = new Map<string, Array<Entry>>()
-  /** All that is not replied yet, queued or in a round: actor and id. */
+  private readonly queue = new FairQueue<Entry>()
+  /** All that is not replied yet, queued or in a round, by actor and id, in order of arrival. */
   private readonly open = new Map<string, Entry>()
   private bytes = 0
-  private queued = 0
-  /** Commands replied since `rateSince`, for an honest retry time. */
+  /** Commands replied since `rateSince`, and the rate per ms of the second before: for an honest retry time. */
   private replied = 0
   private rateSince = 0
+  private rate = 0
 
   constructor(limits: IntakeLimits) {
     this.limits = limits
@@ -57,7 +80,7 @@ export class Intake {
   }
 
   get waiting(): number {
-    return this.queued
+    return this.queue.size
   }
 
   get size(): number {
@@ -65,18 +88,18 @@ export class Intake {
   }
 
   /** Queues a command, joins the one under way with its id, or answers at once that there is no room. */
-  offer(command: WireCommand, bytes: number, now: number, reply: (reply: WireReply) => void): void {
-    const key = this.key(command.actor, command.id)
-    const open = this.open.get(key)
+  offer(command: WireCommand, bytes: number, now: number, reply: Waiter): void {
+    this.measure(now)
+    const open = this.open.get(this.key(command.actor, command.id))
     if (open !== undefined) {
-      open.waiters.push(reply)
+      this.join(open, command, now, reply)
       return
     }
-    if (this.open.size >= this.limits.commandsMax || this.bytes + bytes > this.limits.bytesMax) {
-      reply({ _tag: "Overloaded", retryAfter: this.retryAfter(now) })
+    if (!this.makeRoom(command.actor, bytes)) {
+      reply({ _tag: "Overloaded", retryAfter: this.retryAfter() })
       return
     }
-    const entry: Entry = {
+    this.add({
       actor: command.actor,
       id: command.id,
       command: command.command,
@@ -84,42 +107,76 @@ export class Intake {
       expiresAt: now + command.within,
       bytes,
       waiters: [reply],
+      latecomers: [],
+      taken: false,
       hash: null,
       attempts: 0,
+      refusals: 0,
       deaths: 0,
       alone: false
-    }
-    this.open.set(key, entry)
-    this.bytes += bytes
-    this.enqueue(entry)
+    })
   }
 
-  private enqueue(entry: Entry): void {
-    const queue = this.queues.get(entry.actor)
-    if (queue === undefined) this.queues.set(entry.actor, [entry])
-    else queue.push(entry)
-    this.queued++
+  private add(entry: Entry): void {
+    this.open.set(this.key(entry.actor, entry.id), entry)
+    this.bytes += entry.bytes
+    this.queue.push(entry)
+  }
+
+  private join(entry: Entry, command: WireCommand, now: number, reply: Waiter): void {
+    try {
+      const hash = entry.hash ??= fingerprint(entry.command)
+      if (fingerprint(command.command) !== hash) {
+        reply({ _tag: "Differs" })
+        return
+      }
+    } catch (cause) {
+      reply({ _tag: "Fault", reason: String(cause) })
+      return
+    }
+    entry.expiresAt = Math.max(entry.expiresAt, now + command.within)
+    const waiters = entry.taken ? entry.latecomers : entry.waiters
+    waiters.push(reply)
+    if (waiters.length > waitersMax) waiters.shift()?.({ _tag: "Pending" })
+  }
+
+  private fits(bytes: number): boolean {
+    return this.open.size < this.limits.commandsMax && this.bytes + bytes <= this.limits.bytesMax
+  }
+
+  /**
+   * Whether one more command of the actor has room. When there is none, an actor with less than its share of what waits
+   * takes it from the one with most: who rushes in is turned away, not the neighbours (G19).
+   */
+  private makeRoom(actor: string, bytes: number): boolean {
+    if (this.fits(bytes)) return true
+    const { queue } = this
+    const own = queue.of(actor)
+    if (own + 1 > queue.size / (queue.actors + (own === 0 ? 1 : 0))) return false
+    const last = queue.takeNewestOfLongest()
+    if (last === undefined) return false
+    // What was in a round may have happened already, so it cannot be told that it did not.
+    if (last.attempts > 0 || this.bytes - last.bytes + bytes > this.limits.bytesMax) {
+      queue.push(last)
+      return false
+    }
+    this.reply(last, { _tag: "Overloaded", retryAfter: this.retryAfter() })
+    return true
   }
 
   /** Takes the next round: every waiting actor in turn gets its share of the round. */
   take(max: number): Array<Entry> {
-    const round: Array<Entry> = []
-    const share = Math.max(1, Math.ceil(max / Math.max(1, this.queues.size)))
-    for (const [actor, queue] of this.queues) {
-      if (round.length >= max) break
-      const first = queue[0]
-      const count = first?.alone ? 1 : Math.min(share, max - round.length)
-      const taken = queue.splice(0, count)
-      // An entry that must be alone ends its actor's part of the round before it.
-      const stop = taken.findIndex((entry, i) => i > 0 && entry.alone)
-      if (stop > 0) queue.unshift(...taken.splice(stop))
-      for (const entry of taken) round.push(entry)
-      // To the end of the rotation, or out of it.
-      this.queues.delete(actor)
-      if (queue.length > 0) this.queues.set(actor, queue)
-    }
-    this.queued -= round.length
-    return round
+    return this.taken(this.queue.take(max, run))
+  }
+
+  /** Takes what has been in a round that died, in order, at most `max`. */
+  takeSuspects(max: number): Array<Entry> {
+    return this.taken(this.queue.takeWhile(max, (entry) => entry.deaths > 0))
+  }
+
+  private taken(entries: Array<Entry>): Array<Entry> {
+    for (const entry of entries) entry.taken = true
+    return entries
   }
 
   /** Whether somebody still waits for it. */
@@ -129,49 +186,73 @@ export class Intake {
 
   /** Puts entries back before anything newer of their actors, in their order (R4, R7). */
   putBack(entries: ReadonlyArray<Entry>): void {
-    const byActor = new Map<string, Array<Entry>>()
     for (const entry of entries) {
-      const list = byActor.get(entry.actor)
-      if (list === undefined) byActor.set(entry.actor, [entry])
-      else list.push(entry)
+      entry.taken = false
+      // The round to come begins after they arrived.
+      for (const waiter of entry.latecomers.splice(0)) entry.waiters.push(waiter)
     }
-    const rest = [...this.queues]
-    this.queues.clear()
-    for (const [actor, list] of byActor) this.queues.set(actor, list)
-    for (const [actor, queue] of rest) {
-      const list = this.queues.get(actor)
-      if (list === undefined) this.queues.set(actor, queue)
-      else list.push(...queue)
-    }
-    this.queued += entries.length
+    this.queue.putBack(entries)
   }
 
-  /** The final word on a command: everybody who waits hears it, its room is free again. */
-  reply(entry: Entry, reply: WireReply): void {
+  /** Queues anew all that is not replied, in order of arrival; for a loop that lost track of its round. */
+  requeue(): void {
+    this.queue.clear()
+    const all = [...this.open.values()]
+    for (const entry of all) entry.attempts++
+    this.putBack(all)
+  }
+
+  /**
+   * The final word on a command: everybody who waits hears it, its room is free again. An answer that is not on record
+   * (`lasting` false) is no answer for who came after its round had begun (R1): for them the command is queued again.
+   */
+  reply(entry: Entry, reply: WireReply, lasting = true): void {
     const key = this.key(entry.actor, entry.id)
     if (this.open.get(key) !== entry) return
     this.open.delete(key)
     this.bytes -= entry.bytes
     this.replied++
-    for (const waiter of entry.waiters) waiter(reply)
+    for (const waiter of entry.waiters) tell(waiter, reply)
+    if (entry.latecomers.length === 0) return
+    if (lasting) for (const waiter of entry.latecomers) tell(waiter, reply)
+    else this.add({ ...entry, waiters: entry.latecomers, latecomers: [], taken: false })
   }
 
-  /** Answers everything that is queued; the cell is going away. */
+  /** Answers what is queued and not in a round. */
+  drainQueue(reply: WireReply): void {
+    for (const entry of this.queue.take(this.queue.size)) this.reply(entry, reply)
+  }
+
+  /** Answers everything; the cell is going away. */
   drain(reply: WireReply): void {
+    this.queue.clear()
     for (const entry of [...this.open.values()]) this.reply(entry, reply)
-    this.queues.clear()
-    this.queued = 0
+  }
+
+  private measure(now: number): void {
+    const elapsed = now - this.rateSince
+    if (elapsed < rateWindow) return
+    // After a pause the rate of the time before says nothing.
+    this.rate = elapsed < 2 * rateWindow ? this.replied / elapsed : 0
+    this.replied = 0
+    this.rateSince = now
   }
 
   /** ms until half of what waits now has been served at the recent rate; between 50 ms and 10 s. */
-  retryAfter(now: number): number {
-    const elapsed = Math.max(1, now - this.rateSince)
-    const perMs = this.replied / elapsed
-    if (elapsed > 5000) {
-      this.replied = 0
-      this.rateSince = now
-    }
-    const estimate = perMs > 0 ? this.open.size / 2 / perMs : 1000
+  private retryAfter(): number {
+    const estimate = this.rate > 0 ? this.open.size / 2 / this.rate : 1000
     return Math.round(Math.min(10_000, Math.max(50, estimate)))
+  }
+}
+
+/** ms over which the rate of service is measured. */
+const rateWindow = 1000
+
+/** A waiter that fails keeps nobody else from hearing, and ends no round. */
+const tell = (waiter: Waiter, reply: WireReply): void => {
+  try {
+    waiter(reply)
+  } catch {
+    // Whoever waits there asks again with the same id.
   }
 }

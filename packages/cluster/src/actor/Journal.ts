@@ -39,6 +39,8 @@ export interface Unit {
    * actor is still at `base`.
    */
   readonly change: UnitChange | null
+  /** Commands that are answered without an outcome on record: if one of them is on record, the unit is `Known` (R3). */
+  readonly asked: ReadonlyArray<CommandId>
   /** Database time after which the unit must not commit (ms since the epoch, R6), or null. */
   readonly notAfter: number | null
 }

@@ -1,7 +1,7 @@
 /** A group of units as the parameters of one commit statement. */
 import type { ActorKind } from "./ActorKind.ts"
 import type { Unit } from "./Journal.ts"
-import { outboxColumns, outcomeColumns, parameter, type Part, partColumns, unitColumns } from "./JournalSql.ts"
+import { askedColumns, outboxColumns, outcomeColumns, parameter, type Part, partColumns, unitColumns } from "./JournalSql.ts"
 import type { ColumnType, Row, Value } from "./Table.ts"
 
 type Columns = ReadonlyArray<readonly [string, ColumnType]>
@@ -33,6 +33,7 @@ export interface Filled {
 export const fill = <S, C, R, E>(kind: ActorKind<S, C, R, E>, units: ReadonlyArray<Unit>): Filled => {
   const main = new Arrays(unitColumns(kind.main))
   const outcomes = new Arrays(outcomeColumns)
+  const asked = new Arrays(askedColumns)
   const outbox = new Arrays(outboxColumns)
   const rows = new Map<string, { readonly part: Part; readonly arrays: Arrays }>()
   const tables = new Map(kind.children.map((table) => [table.name, table]))
@@ -53,6 +54,7 @@ export const fill = <S, C, R, E>(kind: ActorKind<S, C, R, E>, units: ReadonlyArr
       due_at: change?.dueAt ?? null,
       not_after: unit.notAfter
     })
+    for (const command of unit.asked) asked.push({ actor: unit.actor, command })
     if (change === null) continue
     for (const outcome of change.outcomes) {
       outcomes.push({
@@ -86,14 +88,15 @@ export const fill = <S, C, R, E>(kind: ActorKind<S, C, R, E>, units: ReadonlyArr
     names.push(name)
   }
   if (outcomes.values[0]!.length > 0) add("o", { _tag: "Outcomes" }, outcomes)
+  if (asked.values[0]!.length > 0) add("a", { _tag: "Asked" }, asked)
   if (outbox.values[0]!.length > 0) add("x", { _tag: "Outbox" }, outbox)
   for (const [name, entry] of [...rows].sort(([a], [b]) => (a < b ? -1 : 1))) add(name, entry.part, entry.arrays)
   return { variant: names.join(","), parts, values }
 }
 
-/** Takes what may travel together from the front of a queue: within the bounds, and never two units of one actor. */
+/** Takes what may travel together from the front of a queue: within the bounds, of one history, no actor twice. */
 export const CommitGroup = {
-  take: <W extends { readonly units: ReadonlyArray<Unit> }>(
+  take: <W extends { readonly units: ReadonlyArray<Unit>; readonly generation: number }>(
     queue: Array<W>,
     unitsMax: number,
     commandsMax: number
@@ -104,9 +107,11 @@ export const CommitGroup = {
     let commands = 0
     while (queue.length > 0) {
       const next = queue[0]!
-      const cost = next.units.reduce((sum, unit) => sum + (unit.change?.outcomes.length ?? 0), 0)
+      const cost = next.units.reduce((sum, unit) => sum + unit.asked.length + (unit.change?.outcomes.length ?? 0), 0)
       const fits = units.length + next.units.length <= unitsMax && commands + cost <= commandsMax
-      if (members.length > 0 && (!fits || next.units.some((unit) => actors.has(unit.actor)))) break
+      const apart = !fits || next.generation !== members[0]?.generation ||
+        next.units.some((unit) => actors.has(unit.actor))
+      if (members.length > 0 && apart) break
       queue.shift()
       members.push(next)
       commands += cost

@@ -10,6 +10,7 @@ import {
   CommitUnknown,
   type Fence,
   Journal,
+  JournalUnavailable,
   type KindJournal,
   type Outcome,
   type Unit,
@@ -24,7 +25,16 @@ export type CommitFate =
   | { readonly _tag: "CommitThenLose" }
   /** It did not happen and nobody can tell. */
   | { readonly _tag: "LoseThenAbort" }
+  /** Nobody can tell, and it happens later, when `land` is called, if its base still holds then. */
+  | { readonly _tag: "LoseThenCommit" }
   /** It waits for the effect, then happens if its base still holds. */
+  | { readonly _tag: "Delay"; readonly until: Effect.Effect<void> }
+
+/** What happens to one read: asked before each. */
+export type ReadFate =
+  | { readonly _tag: "Read" }
+  | { readonly _tag: "Fail" }
+  /** It waits for the effect before its answer arrives; what it read is then that old. */
   | { readonly _tag: "Delay"; readonly until: Effect.Effect<void> }
 
 interface StoredActor {
@@ -55,8 +65,20 @@ export class MemoryStore {
   /** Database time in ms, for `notAfter`. */
   now: () => number = () => 0
   fate: () => CommitFate = () => ({ _tag: "Commit" })
+  readFate: () => ReadFate = () => ({ _tag: "Read" })
+  /** Commits that were given up for lost and are still on their way. */
+  private readonly straying: Array<() => void> = []
   /** Commits that arrived here, for tests that count rounds. */
   commits = 0
+
+  /** Lets the commits land that were given up for lost. */
+  land(): void {
+    for (const commit of this.straying.splice(0)) commit()
+  }
+
+  stray(commit: () => void): void {
+    this.straying.push(commit)
+  }
 
   kind(name: string): KindStore {
     let store = this.kinds.get(name)
@@ -85,14 +107,21 @@ const isLive = (table: ChildTable, row: Row): boolean =>
 /** Values pass through JSON on their way, as they would through a driver: no shared references, no undefined. */
 const copy = <A>(value: A): A => structuredClone(value)
 
-const commitOne = <S, C, R, E>(store: MemoryStore, kind: ActorKind<S, C, R, E>, unit: Unit): Verdict => {
+const commitOne = <S, C, R, E>(store: MemoryStore, kind: ActorKind<S, C, R, E>, given: Unit): Verdict => {
+  let unit: Unit
+  try {
+    // No JSON, no parameter.
+    JSON.stringify(given)
+    unit = copy(given)
+  } catch (cause) {
+    return { _tag: "Fault", reason: String(cause) }
+  }
   const { actors, outcomes } = store.kind(kind.name)
   const tables = new Map(kind.children.map((table) => [table.name, table]))
   const stored = actors.get(unit.actor)
   const { base, change } = unit
-  if (change?.outcomes.some((outcome) => outcomes.has(outcomeKey(unit.actor, outcome.command)))) {
-    return { _tag: "Known" }
-  }
+  const commands = [...unit.asked, ...(change?.outcomes ?? []).map((outcome) => outcome.command)]
+  if (commands.some((command) => outcomes.has(outcomeKey(unit.actor, command)))) return { _tag: "Known" }
   if (stored === undefined ? base.version !== 0 : !sameFence(stored.fence, base)) return { _tag: "Stale" }
   if (unit.notAfter !== null && unit.notAfter <= store.now()) return { _tag: "Late" }
   if (change === null) return { _tag: "Committed" }
@@ -109,60 +138,80 @@ const commitOne = <S, C, R, E>(store: MemoryStore, kind: ActorKind<S, C, R, E>, 
     fence: { version, writer: unit.writer, cell: change.cell, epoch: change.epoch },
     clock: change.clock,
     dueAt: change.dueAt,
-    main: copy(change.main)
+    main: change.main
   })
   for (const outcome of change.outcomes) {
-    outcomes.set(outcomeKey(unit.actor, outcome.command), copy({ ...outcome, actor: unit.actor }))
+    outcomes.set(outcomeKey(unit.actor, outcome.command), { ...outcome, actor: unit.actor })
   }
   for (const write of change.rows) {
     const table = tables.get(write.table)!
     const rows = store.table(kind.name, table.name)
     if (write.mode === "delete") rows.delete(rowKey(table, write.row))
-    else rows.set(rowKey(table, write.row), copy(write.row))
+    else rows.set(rowKey(table, write.row), write.row)
   }
   if (change.outbox.length > 0) {
-    store.outbox.push({ kind: kind.name, actor: unit.actor, version, happenings: copy(change.outbox) })
+    store.outbox.push({ kind: kind.name, actor: unit.actor, version, happenings: change.outbox })
   }
   return { _tag: "Committed" }
 }
 
+/** A read as the store sees fit; the answer may be older than its arrival. */
+const reading = <A>(store: MemoryStore, read: () => A): Effect.Effect<A, JournalUnavailable> =>
+  Effect.suspend(() => {
+    const fate = store.readFate()
+    if (fate._tag === "Fail") return new JournalUnavailable({ reason: "connection lost" })
+    return fate._tag === "Read" ? Effect.sync(read) : Effect.flatMap(Effect.sync(read), (found) => Effect.as(fate.until, found))
+  })
+
 const of = (store: MemoryStore) => <S, C, R, E>(kind: ActorKind<S, C, R, E>): KindJournal<S> => ({
+  // As over PostgreSQL, main rows and child rows are read one after the other: a commit may come between.
   load: (ids) =>
-    Effect.sync(() =>
-      ids.flatMap((id) => {
-        const stored = store.kind(kind.name).actors.get(id)
-        if (stored === undefined) return []
+    Effect.gen(function*() {
+      const mains = yield* reading(store, () =>
+        ids.flatMap((id) => {
+          const stored = store.kind(kind.name).actors.get(id)
+          return stored === undefined ? [] : [{ id, ...copy(stored) }]
+        }))
+      if (mains.length === 0) return []
+      const tables = yield* Effect.forEach(kind.children.filter((table) => table.live !== null), (table) =>
+        reading(store, () => {
+          const rows = [...store.table(kind.name, table.name).values()].filter((row) => isLive(table, row))
+          return { table, rows: copy(rows) }
+        }))
+      return mains.map(({ clock, fence, id, main }) => {
         const children = Object.fromEntries(
-          kind.children.filter((table) => table.live !== null).map((table) => [
-            table.name,
-            [...store.table(kind.name, table.name).values()]
-              .filter((row) => String(row[table.actor]) === id && isLive(table, row)).map(copy)
-          ])
+          tables.map(({ rows, table }) => [table.name, rows.filter((row) => String(row[table.actor]) === id)])
         )
-        const state = kind.restore(id, copy(stored.main), children)
-        return [{ actor: id, state, fence: stored.fence, clock: stored.clock }]
+        return { actor: id, state: kind.restore(id, main, children), fence, clock }
       })
-    ),
+    }),
   outcomes: (pairs) =>
-    Effect.sync(() =>
+    reading(store, () =>
       pairs.flatMap((pair) => {
         const found = store.kind(kind.name).outcomes.get(outcomeKey(pair.actor, pair.command))
         return found === undefined ? [] : [copy(found)]
-      })
-    ),
+      })),
   commit: (units) =>
     Effect.gen(function*() {
+      const history = store.generation
+      // One actor at most once per group, as in PostgreSQL: a second unit finds the first's version.
+      const commit = () =>
+        store.generation === history ? units.map((unit) => commitOne(store, kind, unit)) : undefined
+      const unknown = new CommitUnknown({ reason: "connection lost" })
       store.commits++
       const fate = store.fate()
-      if (fate._tag === "LoseThenAbort") return yield* new CommitUnknown({ reason: "connection lost" })
+      if (fate._tag === "LoseThenAbort") return yield* unknown
+      if (fate._tag === "LoseThenCommit") {
+        store.stray(commit)
+        return yield* unknown
+      }
       if (fate._tag === "Delay") yield* fate.until
-      // One actor at most once per group, as in PostgreSQL: a second unit finds the first's version.
-      const verdicts = units.map((unit) => commitOne(store, kind, unit))
-      if (fate._tag === "CommitThenLose") return yield* new CommitUnknown({ reason: "connection lost" })
+      const verdicts = commit()
+      if (verdicts === undefined || fate._tag === "CommitThenLose") return yield* unknown
       return verdicts
     }),
   due: (cells, now, limit) =>
-    Effect.sync(() =>
+    reading(store, () =>
       [...store.kind(kind.name).actors]
         .filter(([, stored]) => stored.dueAt !== null && stored.dueAt <= now && cells.includes(stored.fence.cell))
         .sort(([, a], [, b]) => (a.dueAt ?? 0) - (b.dueAt ?? 0))

@@ -7,7 +7,7 @@ import { Array as Arr, Config, Context, Duration, Effect, Layer, Redacted } from
 import pg from "pg"
 import type { ActorKind } from "./ActorKind.ts"
 import { CommitUnknown, Journal, JournalUnavailable, type KindJournal, type Unit, type Verdict } from "./Journal.ts"
-import { CommitGroup, fill } from "./JournalGroup.ts"
+import { CommitGroup, fill, type Filled } from "./JournalGroup.ts"
 import { commitSql, dueSql, loadChildSql, loadMainSql, outcomesSql } from "./JournalSql.ts"
 import type { Row } from "./Table.ts"
 
@@ -47,8 +47,15 @@ const message = (cause: unknown): string => (cause instanceof Error ? cause.mess
 
 const timelineSql = "select system_identifier::text || '/' || substr(pg_walfile_name(pg_current_wal_lsn()), 1, 8) as line from pg_control_system()"
 
+/** The store turned out to have another history than the one on which a statement builds (R5). */
+class OtherHistory extends Error {
+  override readonly name = "OtherHistory"
+}
+
 interface Waiting {
   readonly units: ReadonlyArray<Unit>
+  /** The history on which they build. */
+  readonly generation: number
   readonly resume: (result: Effect.Effect<ReadonlyArray<Verdict>, CommitUnknown>) => void
 }
 
@@ -91,16 +98,22 @@ const make = Effect.gen(function*() {
       throw cause
     }
   }
-  const execute = async (config: pg.QueryConfig): Promise<pg.QueryResult> => {
+  const execute = async (config: pg.QueryConfig, history: number): Promise<pg.QueryResult> => {
     const client = await connect()
+    if (generation !== history) {
+      client.release()
+      throw new OtherHistory("the store has another history now")
+    }
     let broken = true
     try {
       const result = await client.query(config)
       broken = false
       return result
     } catch (cause) {
-      // An error that the server reported leaves the connection sound.
-      broken = sqlState(cause) === ""
+      // An error about content leaves the connection sound; after any other (a prepared statement that no longer fits, a
+      // server going down) a fresh one is the remedy.
+      const state = sqlState(cause)
+      broken = !contentClasses.has(state.slice(0, 2)) && !repeatable.has(state)
       throw cause
     } finally {
       client.release(broken)
@@ -109,7 +122,7 @@ const make = Effect.gen(function*() {
 
   const query = <A extends object>(name: string, text: string, values: ReadonlyArray<unknown>) =>
     Effect.tryPromise({
-      try: () => execute({ name, text, values: [...values] }),
+      try: () => execute({ name, text, values: [...values] }, generation),
       catch: (cause) => new JournalUnavailable({ reason: message(cause) })
     }).pipe(Effect.map((result): ReadonlyArray<A> => result.rows))
 
@@ -118,13 +131,31 @@ const make = Effect.gen(function*() {
     const statements = new Map<string, string>()
     let busy = 0
 
-    const run = async (units: ReadonlyArray<Unit>): Promise<ReadonlyArray<Verdict>> => {
-      const { parts, values, variant } = fill(kind, units)
+    /** Finds the unit that cannot be stored by halving the group until it is alone. */
+    const split = async (
+      units: ReadonlyArray<Unit>,
+      history: number,
+      reason: string
+    ): Promise<ReadonlyArray<Verdict>> => {
+      if (units.length === 1) return [{ _tag: "Fault", reason }]
+      const half = units.length >> 1
+      return [...await run(units.slice(0, half), history), ...await run(units.slice(half), history)]
+    }
+
+    const run = async (units: ReadonlyArray<Unit>, history: number): Promise<ReadonlyArray<Verdict>> => {
+      let filled: Filled
+      try {
+        filled = fill(kind, units)
+      } catch (cause) {
+        // A value that no parameter can carry is its unit's fault, not the store's.
+        return split(units, history, message(cause))
+      }
+      const { parts, values, variant } = filled
       let text = statements.get(variant)
       if (text === undefined) statements.set(variant, text = commitSql(kind.name, kind.main, parts))
       for (let attempt = 1;; attempt++) {
         try {
-          const result = await execute({ name: `commit:${kind.name}:${variant}`, text, values: [...values] })
+          const result = await execute({ name: `commit:${kind.name}:${variant}`, text, values: [...values] }, history)
           const verdicts = new Map<string, Verdict>()
           for (const row of result.rows) verdicts.set(row.actor, { _tag: row.verdict })
           return units.map((unit) => verdicts.get(unit.actor) ?? { _tag: "Fault", reason: "the store gave no verdict" })
@@ -132,9 +163,7 @@ const make = Effect.gen(function*() {
           const state = sqlState(cause)
           if (repeatable.has(state) && attempt < repeatsMax) continue
           if (!contentClasses.has(state.slice(0, 2))) throw cause
-          if (units.length === 1) return [{ _tag: "Fault", reason: `${state} ${message(cause)}` }]
-          const half = units.length >> 1
-          return [...await run(units.slice(0, half)), ...await run(units.slice(half))]
+          return split(units, history, `${state} ${message(cause)}`)
         }
       }
     }
@@ -143,7 +172,7 @@ const make = Effect.gen(function*() {
       if (busy >= settings.lanes || queue.length === 0) return
       const group = CommitGroup.take(queue, settings.unitsMax, settings.commandsMax)
       busy++
-      run(group.units).then(
+      run(group.units, group.members[0]!.generation).then(
         (verdicts) => {
           let at = 0
           for (const waiting of group.members) {
@@ -199,8 +228,14 @@ const make = Effect.gen(function*() {
           ]),
       commit: (units) =>
         units.length === 0 ? Effect.succeed([]) : Effect.async((resume) => {
-          queue.push({ units, resume })
+          const waiting: Waiting = { units, generation, resume }
+          queue.push(waiting)
           flush()
+          // What has not left need not leave any more (R25).
+          return Effect.sync(() => {
+            const at = queue.indexOf(waiting)
+            if (at >= 0) queue.splice(at, 1)
+          })
         }),
       due: (cells, now, limit) => query(`due:${kind.name}`, dueSql(kind.main), [cells, now, limit])
     }

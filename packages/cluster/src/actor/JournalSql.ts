@@ -44,6 +44,7 @@ const unnest = (alias: string, columns: ReadonlyArray<readonly [string, ColumnTy
 /** Parts of a group beyond the units themselves; a group that lacks one uses a statement without it. */
 export type Part =
   | { readonly _tag: "Outcomes" }
+  | { readonly _tag: "Asked" }
   | { readonly _tag: "Outbox" }
   | { readonly _tag: "Rows"; readonly table: ChildTable; readonly mode: "insert" | "update" | "delete" }
 
@@ -70,6 +71,11 @@ export const outcomeColumns: ReadonlyArray<readonly [string, ColumnType]> = [
   ["reply", "text"]
 ]
 
+export const askedColumns: ReadonlyArray<readonly [string, ColumnType]> = [
+  ["actor", "text"],
+  ["command", "uuid"]
+]
+
 export const outboxColumns: ReadonlyArray<readonly [string, ColumnType]> = [
   ["actor", "text"],
   ["version", "bigint"],
@@ -80,6 +86,8 @@ export const partColumns = (part: Part): ReadonlyArray<readonly [string, ColumnT
   switch (part._tag) {
     case "Outcomes":
       return outcomeColumns
+    case "Asked":
+      return askedColumns
     case "Outbox":
       return outboxColumns
     case "Rows": {
@@ -120,36 +128,43 @@ export const commitSql = (kind: string, main: Table, parts: ReadonlyArray<Part>)
   const units = unitColumns(main)
   const own = Object.entries(main.columns)
   let next = 1 + units.length
-  const ctes: Array<string> = []
-  let known = "select null::text as actor where false"
+  const sources: Array<string> = []
+  const effects: Array<string> = []
+  const known: Array<string> = []
+  const knownIn = (source: string) =>
+    known.push(`select c.actor from ${source} c
+    join outcome x on x.command = c.command and x.kind = '${kind}' and x.actor = c.actor`)
   for (const part of parts) {
     const columns = partColumns(part)
     switch (part._tag) {
       case "Outcomes":
-        known = `select distinct o.actor from outcomes o
-    join outcome x on x.command = o.command and x.kind = '${kind}' and x.actor = o.actor`
-        ctes.unshift(`outcomes as materialized (select * from ${unnest("o", columns, next)})`)
-        ctes.push(`remembered as (insert into outcome (kind, actor, command, hash, reply)
+        knownIn("outcomes")
+        sources.push(`outcomes as materialized (select * from ${unnest("o", columns, next)})`)
+        effects.push(`remembered as (insert into outcome (kind, actor, command, hash, reply)
     select '${kind}', o.actor, o.command, o.hash, o.reply::json from outcomes o join done on done.id = o.actor)`)
         break
+      case "Asked":
+        knownIn("asked")
+        sources.push(`asked as materialized (select * from ${unnest("a", columns, next)})`)
+        break
       case "Outbox":
-        ctes.push(`published as (insert into outbox (kind, actor, version, happenings)
+        effects.push(`published as (insert into outbox (kind, actor, version, happenings)
     select '${kind}', r.actor, r.version, r.happenings::jsonb from ${unnest("r", columns, next)}
     join done on done.id = r.actor)`)
         break
       case "Rows":
-        ctes.push(`${part.table.name}_${part.mode} as (${rowsSql(part, next)})`)
+        effects.push(`${part.table.name}_${part.mode} as (${rowsSql(part, next)})`)
         break
     }
     next += columns.length
   }
-  const outcomes = ctes.filter((cte) => cte.startsWith("outcomes as"))
-  const effects = ctes.filter((cte) => !cte.startsWith("outcomes as"))
   const set = own.map(([name, type]) => `${quote(name)} = ${fromParameter(type, `g.${quote(name)}`)}`)
   const eligible = `u.actor not in (select actor from known)
     and (u.not_after is null or u.not_after > extract(epoch from clock_timestamp()) * 1000)`
   return `with u as materialized (select * from ${unnest("u", units, 1)}),
-${outcomes.map((cte) => `${cte},\n`).join("")}known as materialized (${known}),
+${sources.map((cte) => `${cte},\n`).join("")}known as materialized (${
+    known.length === 0 ? "select null::text as actor where false" : known.join("\n  union\n    ")
+  }),
 locked as materialized (
   select m.id from ${main.name} m join u on u.actor = m.id
   where m.version = u.base_version and m.writer = u.base_writer and m.cell = u.base_cell and m.epoch = u.base_epoch

@@ -16,8 +16,11 @@ export class ShopClock extends Context.Tag("@hikyaku/cluster/ShopClock")<ShopClo
   readonly refresh: Effect.Effect<void>
 }>() {}
 
-/** How often the estimate of database time is renewed; crystal clocks drift by less than a ms in that time. */
-const estimateInterval = Duration.seconds(10)
+/** How often the clock is read while nobody replays: how long it may take until a replay's beginning is noticed. */
+const estimateInterval = Duration.seconds(1)
+/** An answer that took longer, ms, says too little about when it was given, unless there was no better one for so long, ms. */
+const answerMax = 500
+const estimateAge = 10_000
 /** How often the logical instant is read while a replay owns the clock. */
 const logicalInterval = Duration.millis(50)
 
@@ -26,6 +29,7 @@ const make = Effect.gen(function*() {
   let offset = 0
   let instant: number | null = null
   let readAt = 0
+  let estimatedAt = Number.NEGATIVE_INFINITY
   const monotonic = () => performance.timeOrigin + performance.now()
   const refresh = Effect.gen(function*() {
     const before = monotonic()
@@ -35,7 +39,10 @@ const make = Effect.gen(function*() {
     const after = monotonic()
     const row = rows[0]
     if (row === undefined) return
-    offset = row.real - (before + after) / 2
+    if (after - before <= answerMax || after - estimatedAt >= estimateAge) {
+      offset = row.real - (before + after) / 2
+      estimatedAt = after
+    }
     instant = row.logical
     readAt = after
   }).pipe(Effect.catchAll((cause) => Effect.logWarning("The database's time could not be read", cause)))

@@ -53,7 +53,10 @@ export class RowWriter {
 
   /** A row that must not exist yet: its key is the backstop of idempotency. */
   insert(table: ChildTable, row: Row): void {
-    this.writes.set(this.id(table, row), { table: table.name, mode: "insert", row })
+    const id = this.id(table, row)
+    // Deleted by an earlier fact of the same unit: in the store it is still there.
+    const mode = this.writes.get(id)?.mode === "delete" ? "update" : "insert"
+    this.writes.set(id, { table: table.name, mode, row })
   }
 
   /** A row that exists, given whole. */

@@ -5,7 +5,7 @@
  */
 import { Sharding } from "@effect/cluster"
 import { make as makeEntityId } from "@effect/cluster/EntityId"
-import { Duration, Effect, Layer, Schedule } from "effect"
+import { Duration, Effect, Either, Layer, Schedule } from "effect"
 import { ActorClient } from "./ActorClient.ts"
 import type { ActorKind } from "./ActorKind.ts"
 import { Journal } from "./Journal.ts"
@@ -17,10 +17,23 @@ export const pollInterval = Duration.millis(200)
 /** Timers sent in one poll; more wait for the next. */
 export const wakeMax = 1000
 
-/** One poll: wakes what is due among the cells named, and says how many that was. */
+/** ms within which a wake-up is of use: an actor that does not answer holds up its neighbours' timers no longer. */
+export const wakeWithin = 2000
+/**
+ * ms for which an actor rests whose wake-up failed, by its own fault or without an answer: more than `wakeMax` of them must
+ * not keep the others asleep.
+ */
+export const faultRest = 10_000
+export const failureRest = 1000
+
+/**
+ * One poll: wakes what is due among the cells named, and says how many that was. `resting` remembers between polls whose
+ * wake-up failed, and until when they rest (ms).
+ */
 export const poll = <State, Command, Reply, Event>(
   kind: ActorKind<State, Command, Reply, Event>,
-  cells: ReadonlyArray<string>
+  cells: ReadonlyArray<string>,
+  resting: Map<string, number> = new Map()
 ) =>
   Effect.gen(function*() {
     const journal = yield* Journal
@@ -28,11 +41,25 @@ export const poll = <State, Command, Reply, Event>(
     const clock = yield* ShopClock
     if (cells.length === 0) return 0
     const now = clock.now()
-    const due = yield* journal.of(kind).due(cells, now, wakeMax)
-    // What fails is still due and comes again with the next poll.
-    yield* client.sendAll(kind, due.map(({ actor }) => ({ actor, command: kind.decider.wake, at: now })))
+    const real = clock.real()
+    for (const [actor, until] of resting) if (until <= real) resting.delete(actor)
+    const found = yield* journal.of(kind).due(cells, now, wakeMax + resting.size)
+    const due = found.filter(({ actor }) => !resting.has(actor)).slice(0, wakeMax)
+    // What fails is still due and comes again.
+    const answers = yield* client.sendAll(
+      kind,
+      due.map(({ actor }) => ({ actor, command: kind.decider.wake, at: now, within: wakeWithin }))
+    )
+    due.forEach(({ actor }, i) => {
+      const answer = answers[i]
+      if (answer === undefined || Either.isRight(answer) || resting.size >= restingMax) return
+      resting.set(actor, real + (answer.left._tag === "CommandFault" ? faultRest : failureRest))
+    })
     return due.length
   })
+
+/** Actors that rest at a time; beyond them the store is what fails, not they. */
+const restingMax = 10_000
 
 /** Polls a kind's timers on this runner. */
 export const layer = <State, Command, Reply, Event>(
@@ -45,7 +72,8 @@ export const layer = <State, Command, Reply, Event>(
     const owned = Effect.sync(() =>
       shared.filter((cell) => sharding.hasShardId(sharding.getShardId(makeEntityId(cell), groupOf(cell))))
     )
-    yield* Effect.flatMap(owned, (cells) => poll(kind, cells)).pipe(
+    const resting = new Map<string, number>()
+    yield* Effect.flatMap(owned, (cells) => poll(kind, cells, resting)).pipe(
       Effect.catchAllCause((cause) => Effect.logWarning(`Timers of ${kind.name} could not be polled`, cause)),
       Effect.repeat(Schedule.spaced(pollInterval)),
       Effect.forkScoped

@@ -10,6 +10,12 @@ export interface Live<State> {
   readonly clock: number
 }
 
+/** What is live once the unit is committed, beside the unit itself. */
+export interface Built<State> {
+  readonly unit: Unit
+  readonly live: Live<State>
+}
+
 export class UnitBuilder<State, Command, Reply, Event> {
   readonly actor: string
   private readonly kind: ActorKind<State, Command, Reply, Event>
@@ -18,6 +24,7 @@ export class UnitBuilder<State, Command, Reply, Event> {
   private clock: number
   private readonly facts: Array<Fact<State, Event>> = []
   private readonly outcomes: Array<Outcome> = []
+  private readonly asked: Array<CommandId> = []
   private notAfter = Number.POSITIVE_INFINITY
 
   constructor(kind: ActorKind<State, Command, Reply, Event>, actor: string, base: Live<State>) {
@@ -28,33 +35,48 @@ export class UnitBuilder<State, Command, Reply, Event> {
     this.clock = base.clock
   }
 
-  /** Decides one command. Throws what the decider throws, and then has not changed anything. */
-  decide(command: Command, now: number, id: CommandId, hash: string, notAfter: number): Reply {
+  /**
+   * Decides one command; says what it answers and whether that is an outcome on record. Throws what the decider throws, and
+   * then has not changed anything.
+   */
+  decide(
+    command: Command,
+    now: number,
+    id: CommandId,
+    hash: string,
+    notAfter: number
+  ): { readonly reply: Reply; readonly final: boolean } {
     const at = Math.max(now, this.clock)
     const facts: Array<Fact<State, Event>> = []
     const { decider } = this.kind
-    const decision = decider.decide(this.state, command, at)
+    const { events, final, reply } = decider.decide(this.state, command, at)
     let state = this.state
-    for (const event of decision.events) {
+    for (const event of events) {
       const after = decider.evolve(state, event)
       facts.push({ id: this.actor, before: state, after, event, now: at })
       state = after
     }
+    const outcome = final ? { command: id, hash, reply: plain(reply) } : null
+    // Nothing fails from here on.
     this.state = state
     this.clock = at
     for (const fact of facts) this.facts.push(fact)
-    if (decision.final) this.outcomes.push({ command: id, hash, reply: plain(decision.reply) })
-    if (notAfter < this.notAfter) this.notAfter = notAfter
-    return decision.reply
+    if (outcome !== null) this.outcomes.push(outcome)
+    else this.asked.push(id)
+    // A read may be late without harm: what it says was true.
+    if ((final || facts.length > 0) && notAfter < this.notAfter) this.notAfter = notAfter
+    return { reply, final }
+  }
+
+  /** A command that is answered without being decided: its answer leaves only if the id is not on record (R3). */
+  ask(id: CommandId): void {
+    this.asked.push(id)
   }
 
   /** The unit, and what is live once it is committed. Throws what the kind's mapping to rows throws. */
-  build(writer: string): { readonly unit: Unit; readonly live: Live<State> } {
+  build(writer: string): Built<State> {
     const { base, kind } = this
-    const notAfter = Number.isFinite(this.notAfter) ? this.notAfter : null
-    if (this.facts.length === 0 && this.outcomes.length === 0) {
-      return { unit: { actor: this.actor, base: base.fence, writer, change: null, notAfter: null }, live: base }
-    }
+    if (this.facts.length === 0 && this.outcomes.length === 0) return this.check(writer)
     const rows = new RowWriter()
     const outbox: Array<UnitChange["outbox"][number]> = []
     for (const fact of this.facts) {
@@ -73,12 +95,30 @@ export class UnitBuilder<State, Command, Reply, Event> {
       outbox
     }
     return {
-      unit: { actor: this.actor, base: base.fence, writer, change, notAfter },
+      unit: {
+        actor: this.actor,
+        base: base.fence,
+        writer,
+        change,
+        asked: this.asked,
+        notAfter: Number.isFinite(this.notAfter) ? this.notAfter : null
+      },
       live: {
         state: this.state,
         fence: { version: base.fence.version + 1, writer, cell, epoch },
         clock: this.clock
       }
+    }
+  }
+
+  /** A unit that writes nothing and confirms that the actor is where these decisions began (R1). */
+  check(writer: string): Built<State> {
+    const { base } = this
+    const asked = [...this.asked, ...this.outcomes.map((outcome) => outcome.command)]
+    return {
+      unit: { actor: this.actor, base: base.fence, writer, change: null, asked, notAfter: null },
+      // A read has told what time it is; the next command must not be decided earlier (R6).
+      live: { ...base, clock: this.clock }
     }
   }
 

@@ -35,8 +35,8 @@ export interface WireGroup {
 }
 
 export interface WireAnswer {
-  /** Incarnation of the runner that answered. */
-  readonly runner: string
+  /** Incarnation of the runner that answered; null when none did. */
+  readonly runner: string | null
   /** Per group of the message the replies in order, or null where the cell does not live here. */
   readonly groups: ReadonlyArray<ReadonlyArray<WireReply> | null>
 }
@@ -87,13 +87,28 @@ export const decodeGroups = (bytes: Uint8Array): ReadonlyArray<WireGroup> => {
 }
 
 export const encodeAnswer = (answer: WireAnswer): Uint8Array => pack(answer)
-/** Answers come from our own runners; their shape is theirs to keep. */
+const isReply = (value: unknown): value is WireReply =>
+  typeof value === "object" && value !== null && "_tag" in value && typeof value._tag === "string"
+
+const isAnswer = (value: unknown): value is WireAnswer =>
+  typeof value === "object" && value !== null && "runner" in value && "groups" in value &&
+  (value.runner === null || typeof value.runner === "string") && Array.isArray(value.groups) &&
+  value.groups.every((group) => group === null || Array.isArray(group) && group.every(isReply))
+
+/** Answers come from our own runners; what a reply says is theirs to keep. */
 export const decodeAnswer = (bytes: Uint8Array): WireAnswer => {
   const value = unpack(bytes)
-  if (typeof value !== "object" || value === null || !("runner" in value) || !("groups" in value)) {
-    throw new FormatUnknown("a message that is not an answer")
+  if (!isAnswer(value)) throw new FormatUnknown("a message that is not an answer")
+  return value
+}
+
+/** Whether a value can travel: no function, no cycle, no number that is too large. */
+export const encodable = (value: unknown): boolean => {
+  try {
+    return packr.pack(value).length > 0
+  } catch {
+    return false
   }
-  return value as WireAnswer
 }
 
 /** 64-bit fingerprint of a command's content (FNV-1a in two halves): tells a repeat from another command with its id. */

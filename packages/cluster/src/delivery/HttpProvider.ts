@@ -65,7 +65,9 @@ export const httpProviderConfig: Config.Config<HttpProviderConfig> = Config.nest
 const keyPattern = /^[\x21-\x7e]{1,255}$/
 
 /** The adapter over the given client. */
-export const make = (config: HttpProviderConfig): Effect.Effect<typeof Provider.Service, never, HttpClient.HttpClient> =>
+export const make = (
+  config: HttpProviderConfig
+): Effect.Effect<typeof Provider.Service, never, HttpClient.HttpClient> =>
   Effect.gen(function*() {
     const key = Redacted.value(config.apiKey)
     const client = (yield* HttpClient.HttpClient).pipe(
@@ -129,7 +131,11 @@ export const make = (config: HttpProviderConfig): Effect.Effect<typeof Provider.
       answer: Schema.Schema<A, I>
     ) =>
       keyPattern.test(idempotencyKey)
-        ? request({ startBefore }, HttpClientRequest.setHeader(post(path, body), "idempotency-key", idempotencyKey), answer)
+        ? request(
+          { startBefore },
+          HttpClientRequest.setHeader(post(path, body), "idempotency-key", idempotencyKey),
+          answer
+        )
         : new ProviderRejected({ reason: "1 to 255 printable ASCII characters", where: "idempotencyKey" })
 
     return Provider.of({

@@ -20,7 +20,9 @@
 import { Context, type Duration, type Effect, Schema } from "effect"
 
 /** The provider asks for a pause: known not to have happened. `retryAfter`: ms on the wire, the least time to wait. */
-export class Throttled extends Schema.TaggedError<Throttled>()("Throttled", { retryAfter: Schema.DurationFromMillis }) {}
+export class Throttled
+  extends Schema.TaggedError<Throttled>()("Throttled", { retryAfter: Schema.DurationFromMillis })
+{}
 
 /** Refused for good, known not to have happened. `where`: the field or thing at fault, e.g. `recipients[3].address`. */
 export class ProviderRejected extends Schema.TaggedError<ProviderRejected>()("ProviderRejected", {

@@ -18,7 +18,12 @@ import {
 } from "./Provider.ts"
 import type { SandboxAnswer, SandboxRequest } from "./sandbox/Sandbox.ts"
 import type { SandboxControl } from "./sandbox/SandboxControl.ts"
-import { layer as layerService, layerForgetful, SandboxRecorder, SandboxService } from "./sandbox/SandboxService.ts"
+import {
+  layer as layerService,
+  layerForgetful,
+  type SandboxRecorder,
+  SandboxService
+} from "./sandbox/SandboxService.ts"
 import { defaultSettings, type SettingsPatch } from "./sandbox/SandboxSettings.ts"
 
 export interface ProviderMemoryOptions {
@@ -85,11 +90,14 @@ const make = (options: ProviderMemoryOptions) =>
     return Provider.of({
       promises,
       uploadList: (upload) =>
-        request(upload, { op: "upload", ...upload }, (body) => "uploadId" in body ? { uploadId: body.uploadId } : undefined),
+        request(upload, { op: "upload", ...upload }, (body) =>
+          "uploadId" in body ? { uploadId: body.uploadId } : undefined),
       startDelivery: (start) =>
-        request(start, { op: "send", ...start }, (body) => "sendId" in body ? { sendId: body.sendId } : undefined),
+        request(start, { op: "send", ...start }, (body) =>
+          "sendId" in body ? { sendId: body.sendId } : undefined),
       status: (status) =>
-        request<SendStatus>(status, { op: "status", ...status }, (body) => "results" in body ? body : undefined),
+        request<SendStatus>(status, { op: "status", ...status }, (body) =>
+          "results" in body ? body : undefined),
       history: (history) =>
         request<History>(history, { op: "history", ...history }, (body) => "deliveries" in body ? body : undefined)
     })

@@ -57,6 +57,8 @@ export type ListEvent =
   | { readonly _tag: "ResultsRecorded" }
   /** The whole send came to nothing: nobody got anything. */
   | { readonly _tag: "SendFailed"; readonly reason: string }
+  /** Before it was uploaded nobody was left in it. */
+  | { readonly _tag: "Emptied" }
   /** A deadline in it passed before it was started. */
   | { readonly _tag: "DeadlinePassed" }
 
@@ -100,6 +102,8 @@ export const listStep = (state: ListState, event: ListEvent): ListState | null =
       return state.status === "sent" ? { status: "completed", attempt } : null
     case "SendFailed":
       return state.status === "sent" ? { status: "failed", attempt, reason: event.reason } : null
+    case "Emptied":
+      return state.status === "queued" || state.status === "uploading" ? { status: "completed", attempt } : null
     case "DeadlinePassed":
       return state.status === "queued" || state.status === "uploaded" ? { status: "expired", attempt } : null
   }
@@ -109,5 +113,27 @@ export const listStep = (state: ListState, event: ListEvent): ListState | null =
 export const isClosed = (status: ListStatus): boolean =>
   status === "completed" || status === "failed" || status === "expired"
 
-/** The slot of a request: names the list, what is asked and which attempt, so that its end can be told from the list's row. */
-export const slotOf = (list: string, operation: string, attempt: number): string => `${list}/${operation}/${attempt}`
+/**
+ * The slot of a request: names the list, what is asked and which attempt, so that its end can be told from the list's row;
+ * `turn` makes it unique where one attempt asks for slots several times.
+ */
+export const slotOf = (list: string, operation: string, attempt: number, turn: number): string =>
+  `${list}/${operation}/${attempt}/${turn}`
+
+/** What a slot was for; null where it names something else. */
+export const slotParts = (
+  slot: string
+): { readonly list: string; readonly operation: string; readonly attempt: number } | null => {
+  const parts = /^([^/]+)\/([a-z]+)\/(\d{1,9})\/\d+$/.exec(slot)
+  return parts === null ? null : { list: parts[1] ?? "", operation: parts[2] ?? "", attempt: Number(parts[3]) }
+}
+
+/** Whether a list's row tells that a request for it has ended: it has an outcome, or a later attempt was begun. */
+export const hasEnded = (
+  row: { readonly status: ListStatus; readonly attempt: number },
+  operation: string,
+  attempt: number
+): boolean =>
+  row.attempt > attempt ||
+  (row.attempt === attempt && row.status !== "unknown" &&
+    ((operation === "upload" && row.status !== "uploading") || (operation === "send" && row.status !== "sending")))

@@ -74,8 +74,15 @@ const SlotView = Schema.Struct({
 export type Slot = typeof SlotView.Type
 
 export const Configured = Schema.TaggedStruct("Configured", {})
-/** `withheld`: slots of earlier owners, whose fate the new owner may know from its lists and tell with `FreeSlots`. */
-export const TookOver = Schema.TaggedStruct("TookOver", { withheld: Schema.Array(SlotView), limits: Limits })
+/**
+ * `epoch`: number of this takeover, higher than those of all owners before. `withheld`: slots of earlier owners, whose fate
+ * the new owner may know from its lists and tell with `FreeSlots`.
+ */
+export const TookOver = Schema.TaggedStruct("TookOver", {
+  epoch: Schema.Number,
+  withheld: Schema.Array(SlotView),
+  limits: Limits
+})
 export const Granted = Schema.TaggedStruct("Granted", {
   granted: Schema.Array(Schema.Struct({ id: SlotId, notAfter: Schema.Number })),
   /** ms after which asking again for what was not granted makes sense; null when all was granted. */

@@ -229,7 +229,7 @@ const decide = (state: ProviderState, command: ProviderCommand): Decision<Provid
         { _tag: "OwnerChanged", owner: command.owner, wall }
       ]
       const withheld = [...fold(state, events).slots.values()].filter((slot) => slot.owner !== command.owner)
-      return outcome({ _tag: "TookOver", withheld, limits: state.limits }, ...events)
+      return outcome({ _tag: "TookOver", epoch: state.takeovers + 1, withheld, limits: state.limits }, ...events)
     }
     case "AcquireSlots":
     case "FreeSlots": {

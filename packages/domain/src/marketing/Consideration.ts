@@ -3,22 +3,22 @@
  * has its stage and its reason in the decision ledger. The order: member, filter, channels allowed, time, cooldown, volume,
  * caps (best channel first), holdout - last, so that the members held out are like those who were sent to.
  */
-import type { Attributes } from "./Event.ts"
 import { chance } from "./Chance.ts"
 import { expectedResponse, rankChannels } from "./Channel.ts"
-import type { Channel } from "./Event.ts"
-import { admits, type CapHold, type CapRule, fits, governs, type Interval, matters, windowMaxMs } from "./FrequencyCap.ts"
-import { isZone } from "./LocalTime.ts"
+import type { Attributes, Channel } from "./Event.ts"
 import {
-  type Consider,
-  explorationShareDefault,
-  type Hold,
-  holdsMax,
-  type Member,
-  type RejectionReason,
-  type Stage,
-  type Terms
-} from "./Member.ts"
+  admits,
+  type CapHold,
+  type CapRule,
+  fits,
+  governs,
+  type Interval,
+  matters,
+  windowMaxMs
+} from "./FrequencyCap.ts"
+import { isZone } from "./LocalTime.ts"
+import { type Consideration, explorationShareDefault, type RejectionReason, type Terms } from "./Member.ts"
+import { type Hold, holdsMax, type Member, type Stage } from "./MemberState.ts"
 import { chooseTime, deadlineMaxMs } from "./SendTime.ts"
 import { explainTolerance, tolerated } from "./Volume.ts"
 
@@ -43,6 +43,7 @@ export type Verdict =
   | {
     readonly _tag: "Pass"
     readonly channel: Channel
+    /** What the message occupies: the instants at which it may be sent. */
     readonly notBefore: number
     readonly deadline: number
     readonly why: string | null
@@ -102,7 +103,9 @@ const forbidding = (holds: ReadonlyArray<Hold>, caps: Caps, channel: Channel): C
 
 const describe = (rule: CapRule): string =>
   `at most ${rule.count} in ${Math.round(rule.windowMs / 36_000) / 100} h` +
-  `${rule.channel === undefined ? "" : ` on ${rule.channel}`}${rule.class === undefined ? "" : ` of class ${rule.class}`}`
+  `${rule.channel === undefined ? "" : ` on ${rule.channel}`}${
+    rule.class === undefined ? "" : ` of class ${rule.class}`
+  }`
 
 /**
  * The fewest held deliveries of lower priority that have to give way so that the channel admits the message, or null when
@@ -143,7 +146,7 @@ export const keepOf = (terms: Terms): number => {
 }
 
 /** Judges one consideration. `now` is the actor's clock; no message may leave before it. */
-export const consider = (member: Member, command: Consider, filter: MemberFilter, now: number): Verdict => {
+export const consider = (member: Member, command: Consideration, filter: MemberFilter, now: number): Verdict => {
   const { campaign, terms } = command
   const transactional = terms.class === "transactional"
   if (member.withdrawn) return fail("member", "Withdrawn")
@@ -172,6 +175,10 @@ export const consider = (member: Member, command: Consider, filter: MemberFilter
   const zone = member.timeZone !== null && isZone(member.timeZone) ? member.timeZone : terms.timeZone
   const timing = chooseTime(terms, zone, member.habits.hours, { notBefore, deadline })
   if (timing._tag === "NoTime") return fail("time", timing.reason, timing.why)
+
+  if (timing.deadline - (terms.lagMs ?? 0) < timing.notBefore) {
+    return fail("time", "TooLate", "less time than sending takes")
+  }
 
   const product = command.product ?? null
   if (terms.cooldownMs > 0) {
@@ -224,7 +231,9 @@ export const consider = (member: Member, command: Consider, filter: MemberFilter
   let why = timing.why
   if (chosen !== terms.channels[0]) {
     const expected = `${chosen} ${
-      explored && chosen === order[0] ? "tried" : `expected to do best (${percent(expectedResponse(member.habits.responses[chosen]))})`
+      explored && chosen === order[0]
+        ? "tried"
+        : `expected to do best (${percent(expectedResponse(member.habits.responses[chosen]))})`
     }`
     // A channel further down was taken because caps or consent forbid those above it.
     const reason = chosen === order[0] && eligible.length > 1 ? expected : `${chosen}, the first one allowed`

@@ -186,7 +186,7 @@ export const compileTable = (
     const conditions: Array<Cell> = []
     const parameters: Array<{ name: string; value: RuleScalar | RuleExpression }> = []
     let priority = 0
-    for (const [at, column] of columns.entries()) {
+    for (const [at, column] of columns.slice(0, cells.length).entries()) {
       const cell = cells[at] ?? ""
       const text = cell.trim()
       const cel = /^cel\s*:/iu.exec(text)

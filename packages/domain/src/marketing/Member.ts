@@ -1,16 +1,16 @@
 /**
- * A member of the shop: profile, consents, suppressions, and what their frequency caps, channel and hours are decided on.
- * Keyed by the member's id. Written by the Member actor alone, which also inserts the delivery row in the commit that
- * consumes a cap; from then on the dispatcher owns that row's status.
+ * A member of the shop: what may be asked of one and what is answered; what is known of one is `MemberState.ts`. Keyed by the
+ * member's id. Written by the Member actor alone, which also inserts the delivery row in the commit that consumes a cap; from
+ * then on the dispatcher owns that row's status.
  *
  * Commands and replies are small plain objects: a run sends one per member, and what is the same for all of them is one
  * shared object, `terms`, that is encoded and decoded once per page.
  */
-import { ParseResult, Schema } from "effect"
+import { Either, type ParseResult, Schema } from "effect"
 import { CampaignId, Instant, MemberId, ProductId, Text } from "../Identifier.ts"
-import { type Responses, type ResponsesByChannel } from "./Channel.ts"
 import { Attributes, Channel } from "./Event.ts"
-import { type CapHold, CapRule, MessageClass, windowMaxMs } from "./FrequencyCap.ts"
+import { CapRule, MessageClass, windowMaxMs } from "./FrequencyCap.ts"
+import { HoldPhase } from "./MemberState.ts"
 import { DailyHours, TimePolicy } from "./SendTime.ts"
 import { VolumeTerms } from "./Volume.ts"
 
@@ -70,41 +70,17 @@ export const Terms = Schema.Struct({
   displaces: Schema.optionalWith(Schema.Boolean, { exact: true }),
   /** Decides without consuming or writing anything (shadow campaigns, G18); default false. */
   shadow: Schema.optionalWith(Schema.Boolean, { exact: true }),
+  /**
+   * Longest time from the start of a provider's request to the sending itself, ms; default 0. A delivery must be started so
+   * much before the end of what it occupies, so that a message sent late still falls into windows that counted it.
+   */
+  lagMs: Schema.optionalWith(Schema.Int.pipe(Schema.between(0, 86_400_000)), { exact: true }),
   /** Longest window that any rule of the shop uses, ms: what lies further back is forgotten; default 400 days. */
   keepMs: Schema.optionalWith(Schema.Int.pipe(Schema.between(0, windowMaxMs)), { exact: true })
 }).annotations({ identifier: "Terms" })
 export type Terms = typeof Terms.Type
 
 export const explorationShareDefault = 0.1
-
-// A page of a run is thousands of commands with the same terms: on the wire they are one text, decoded once.
-const termsMax = 256
-const byText = new Map<string, Terms>()
-const texts = new WeakMap<Terms, string>()
-const decodeTerms = ParseResult.decodeUnknown(Schema.parseJson(Terms))
-const encodeTerms = Schema.encodeSync(Schema.parseJson(Terms))
-
-const SharedTerms = Schema.transformOrFail(
-  Schema.String,
-  Schema.declare((value): value is Terms => typeof value === "object" && value !== null),
-  {
-    strict: true,
-    decode: (text) => {
-      const known = byText.get(text)
-      if (known !== undefined) return ParseResult.succeed(known)
-      return ParseResult.map(decodeTerms(text), (terms) => {
-        if (byText.size >= termsMax) byText.clear()
-        byText.set(text, terms)
-        return terms
-      })
-    },
-    encode: (terms) => {
-      let text = texts.get(terms)
-      if (text === undefined) texts.set(terms, text = encodeTerms(terms))
-      return ParseResult.succeed(text)
-    }
-  }
-)
 
 /** What became of a message, as far as a member's figures are concerned. */
 export const FeedbackKind = Schema.Literal("delivered", "opened", "clicked", "bounced", "complained", "unsubscribed")
@@ -125,19 +101,82 @@ export const Withdraw = Schema.TaggedStruct("Withdraw", {})
 /** Nothing goes out on the channel any more, whatever the member consented to. */
 export const Suppress = Schema.TaggedStruct("Suppress", { channel: Channel, reason: Text(200) })
 export const Unsuppress = Schema.TaggedStruct("Unsuppress", { channel: Channel })
-/** Asks for one message to the member: by run, so that asking twice is asking once. */
-export const Consider = Schema.TaggedStruct("Consider", {
+/** What a run asks of a member: one message, by run, so that asking twice is asking once. */
+export const Page = Schema.Struct({
   run: RunId,
   campaign: CampaignId,
   version: Schema.Int,
-  terms: SharedTerms,
   product: Schema.optionalWith(ProductId, { exact: true }),
+  /** What content is made from, beside product and member. */
   parameters: Schema.optionalWith(Attributes, { exact: true }),
-  /** Earliest and latest instant at which it makes sense to send. */
+  /** Earliest and latest instant at which it makes sense to send, ms since the epoch. */
   notBefore: Instant,
   deadline: Instant
 })
+export interface Consideration extends Schema.Schema.Type<typeof Page> {
+  readonly terms: Terms
+}
+
+/** Longest texts of one command, characters. */
+export const pageLengthMax = 65_536
+export const termsLengthMax = 65_536
+
+/**
+ * Asks for one message. A page of a run is thousands of these that differ in the member alone, or in the product: each is
+ * two texts, made once by `considerCommand` and understood once by `readConsider`, which costs less than anything else
+ * that could be done with an object. The answer is `Accepted` or `Rejected`, or `Refused` when a text cannot be read.
+ */
+export const Consider = Schema.TaggedStruct("Consider", {
+  page: Schema.String.pipe(Schema.maxLength(pageLengthMax)),
+  terms: Schema.String.pipe(Schema.maxLength(termsLengthMax))
+})
 export type Consider = typeof Consider.Type
+
+const encodeTerms = Schema.encodeSync(Schema.parseJson(Terms))
+const encodePage = Schema.encodeSync(Schema.parseJson(Page))
+const textOfTerms = new WeakMap<Terms, string>()
+const commands = new WeakMap<Consideration, Consider>()
+
+/** The command for a consideration; the same object for the same object. Throws on what its schemas do not allow. */
+export const considerCommand = (consideration: Consideration): Consider => {
+  const known = commands.get(consideration)
+  if (known !== undefined) return known
+  const { terms, ...page } = consideration
+  let text = textOfTerms.get(terms)
+  if (text === undefined) textOfTerms.set(terms, text = encodeTerms(terms))
+  const command: Consider = { _tag: "Consider", page: encodePage(page), terms: text }
+  commands.set(consideration, command)
+  return command
+}
+
+/** Texts kept understood; past it all are read again. */
+const pagesMax = 256
+const termsMax = 64
+const decodeTerms = Schema.decodeUnknownEither(Schema.parseJson(Terms))
+const decodePage = Schema.decodeUnknownEither(Schema.parseJson(Page))
+const understood = new Map<string, { readonly terms: Terms; readonly pages: Map<string, Consideration> }>()
+
+/** What a command asks for, or what is wrong with its texts. */
+export const readConsider = (command: Consider): Either.Either<Consideration, ParseResult.ParseError> => {
+  const known = understood.get(command.terms)
+  const seen = known?.pages.get(command.page)
+  return seen === undefined ? understand(command, known?.terms) : Either.right(seen)
+}
+
+const understand = (command: Consider, knownTerms: Terms | undefined) =>
+  Either.gen(function*() {
+    const terms = knownTerms ?? (yield* decodeTerms(command.terms))
+    const consideration: Consideration = { ...(yield* decodePage(command.page)), terms }
+    let kept = understood.get(command.terms)
+    if (kept === undefined) {
+      if (understood.size >= termsMax) understood.clear()
+      understood.set(command.terms, kept = { terms, pages: new Map() })
+    }
+    if (kept.pages.size >= pagesMax) kept.pages.clear()
+    kept.pages.set(command.page, consideration)
+    return consideration
+  })
+
 /** Asked by the dispatcher for a held delivery when its time has come: consent and competition are judged again. */
 export const Release = Schema.TaggedStruct("Release", { delivery: DeliveryId })
 /** The delivery was sent at this instant: its hold narrows to it. */
@@ -191,11 +230,13 @@ export type RejectionReason = typeof RejectionReason.Type
 export const DropReason = Schema.Literal("Withdrawn", "NoConsent", "Suppressed", "NoChannel", "Displaced", "Refunded")
 export type DropReason = typeof DropReason.Type
 
+// Replies are made here, not read from outside: their schemas check no more than their shape.
+/** Consumes its caps from now on. No request for it may start before `notBefore` or after `deadline`. */
 export const Accepted = Schema.TaggedStruct("Accepted", {
-  delivery: DeliveryId,
+  delivery: Schema.String,
   channel: Channel,
-  notBefore: Instant,
-  deadline: Instant
+  notBefore: Schema.Number,
+  deadline: Schema.Number
 })
 export const Rejected = Schema.TaggedStruct("Rejected", { reason: RejectionReason })
 /** The profile, consent or suppression is as asked; `changed` tells whether it was not before. */
@@ -209,17 +250,10 @@ export const Refunded = Schema.TaggedStruct("Refunded", { first: Schema.Boolean 
 export const KeptAsSent = Schema.TaggedStruct("KeptAsSent", {})
 /** No such delivery is held: never was, or too long ago to touch any window. */
 export const NotHeld = Schema.TaggedStruct("NotHeld", {})
-/** May be sent, to this address, before this deadline. */
-export const Released = Schema.TaggedStruct("Released", {
-  channel: Channel,
-  address: Schema.NullOr(Schema.String),
-  deadline: Instant
-})
+/** May be sent, to this address. */
+export const Released = Schema.TaggedStruct("Released", { channel: Channel, address: Schema.NullOr(Schema.String) })
 export const Dropped = Schema.TaggedStruct("Dropped", { reason: DropReason })
 export const Noted = Schema.TaggedStruct("Noted", { changed: Schema.Boolean })
-
-export const HoldPhase = Schema.Literal("held", "due", "sent", "refunded", "displaced", "dropped")
-export type HoldPhase = typeof HoldPhase.Type
 
 const HoldSchema = Schema.Struct({
   run: Schema.String,
@@ -263,118 +297,3 @@ export const MemberReply = Schema.Union(
   MemberView
 )
 export type MemberReply = typeof MemberReply.Type
-
-/**
- * One message that may be, or was, sent. `held`: its time has not come, `due`: it may be sent now, `sent`: at `notBefore`
- * (= `deadline`). The other phases occupy nothing; they are remembered for a while so that repeats are recognised.
- */
-export interface Hold extends CapHold {
-  readonly run: string
-  readonly campaign: string
-  readonly product: string | null
-  readonly priority: number
-  readonly phase: HoldPhase
-  /** Bit 1: a response was counted. */
-  readonly heard: number
-}
-
-/** What is learnt of a member. */
-export interface Habits {
-  readonly responses: ResponsesByChannel
-  /** Responses by hour of the member's local day, 24 counts; null before the first. */
-  readonly hours: ReadonlyArray<number> | null
-  /** Times they unsubscribed or complained. */
-  readonly objections: number
-}
-
-export interface Member {
-  readonly id: string
-  readonly joined: boolean
-  readonly withdrawn: boolean
-  readonly address: string | null
-  readonly language: "ja" | "en" | null
-  readonly timeZone: string | null
-  readonly attributes: Attributes
-  readonly consents: Readonly<Partial<Record<Channel, boolean>>>
-  readonly suppressions: Readonly<Partial<Record<Channel, string>>>
-  /** What occupies caps. Plain arrays of small records: a million members fit into memory. */
-  readonly holds: ReadonlyArray<Hold>
-  /** Deliveries that were given back not long ago; they occupy nothing. */
-  readonly gone: ReadonlyArray<Hold>
-  readonly habits: Habits
-  /** Rows written to the decision ledger so far: the next one's number. */
-  readonly decisions: number
-}
-
-/** Most holds of one member; whoever has more gets nothing until some have aged. */
-export const holdsMax = 1_000
-/** Most deliveries remembered that were given back, and for how long after their deadline, ms. */
-export const goneMax = 16
-export const goneKeptMs = 86_400_000
-
-const nothing = Object.freeze({})
-const none: ReadonlyArray<Hold> = Object.freeze([])
-const noHabits: Habits = Object.freeze({ responses: nothing, hours: null, objections: 0 })
-
-/** A member of whom nothing is stored. */
-export const unknownMember = (id: string): Member => ({
-  id,
-  joined: false,
-  withdrawn: false,
-  address: null,
-  language: null,
-  timeZone: null,
-  attributes: nothing,
-  consents: nothing,
-  suppressions: nothing,
-  holds: none,
-  gone: none,
-  habits: noHabits,
-  decisions: 0
-})
-
-/** Where in the chain of judgements a decision fell. */
-export type Stage = "member" | "filter" | "channel" | "time" | "cooldown" | "volume" | "cap" | "holdout" | "release"
-
-/** Facts about a member. */
-export type MemberEvent =
-  | {
-    readonly _tag: "ProfileSet"
-    readonly address: string | null
-    readonly language: "ja" | "en" | null
-    readonly timeZone: string | null
-    readonly attributes: Attributes
-  }
-  | { readonly _tag: "ConsentSet"; readonly channel: Channel; readonly consent: boolean }
-  | { readonly _tag: "MemberLeft" }
-  | { readonly _tag: "ChannelSuppressed"; readonly channel: Channel; readonly reason: string }
-  | { readonly _tag: "ChannelRestored"; readonly channel: Channel }
-  | {
-    readonly _tag: "DeliveryAccepted"
-    readonly hold: Hold
-    readonly version: number
-    readonly parameters: Attributes | null
-    /** Where it differs from the campaign's first channel and earliest time: why. */
-    readonly why: string | null
-    readonly keepMs: number
-    readonly at: number
-  }
-  | {
-    readonly _tag: "DeliveryRejected"
-    readonly run: string
-    readonly campaign: string
-    readonly stage: Stage
-    readonly reason: RejectionReason
-    readonly why: string | null
-    readonly at: number
-  }
-  | { readonly _tag: "DeliveryDisplaced"; readonly run: string; readonly by: string; readonly at: number }
-  | { readonly _tag: "DeliveryReleased"; readonly run: string; readonly at: number }
-  | { readonly _tag: "DeliveryDropped"; readonly run: string; readonly reason: DropReason; readonly at: number }
-  | { readonly _tag: "DeliverySent"; readonly run: string; readonly at: number }
-  | { readonly _tag: "DeliveryRefunded"; readonly run: string; readonly at: number }
-  /** A first response to a delivery; `hour` is the member's local one. */
-  | { readonly _tag: "ResponseHeard"; readonly run: string; readonly channel: Channel; readonly hour: number }
-  | { readonly _tag: "Objected"; readonly channel: Channel; readonly kind: "complained" | "unsubscribed" }
-
-export type { Responses }

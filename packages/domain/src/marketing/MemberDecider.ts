@@ -2,25 +2,23 @@
  * The Member actor as a pure state machine. A delivery consumes its caps in the step that accepts it, and gives them back at
  * most once (R19, G8); whatever is asked twice is answered as it was the first time.
  */
+import { Either } from "effect"
 import { answer, type Decider, type Decision, outcome } from "../Actor.ts"
 import { counted } from "./Channel.ts"
 import { barred, consider, keepOf, type MemberFilter, noFilter } from "./Consideration.ts"
-import type { Attributes } from "./Event.ts"
+import type { Attributes, Channel } from "./Event.ts"
 import { matters } from "./FrequencyCap.ts"
 import { isZone, localHour } from "./LocalTime.ts"
+import { deliveryId, type MemberCommand, type MemberReply, readConsider, runOf } from "./Member.ts"
 import {
-  deliveryId,
   goneKeptMs,
   goneMax,
   type Hold,
   type HoldPhase,
   type Member,
-  type MemberCommand,
   type MemberEvent,
-  type MemberReply,
-  runOf,
   unknownMember
-} from "./Member.ts"
+} from "./MemberState.ts"
 
 type Reply = Decision<MemberReply, MemberEvent>
 type Command<Tag extends MemberCommand["_tag"]> = Extract<MemberCommand, { readonly _tag: Tag }>
@@ -32,7 +30,12 @@ const byRun = (holds: ReadonlyArray<Hold>, run: string): Hold | null => {
 
 const notHeld: MemberReply = { _tag: "NotHeld" }
 
-const decideConsider = (member: Member, command: Command<"Consider">, filter: MemberFilter, now: number): Reply => {
+const decideConsider = (member: Member, text: Command<"Consider">, filter: MemberFilter, now: number): Reply => {
+  const read = readConsider(text)
+  if (Either.isLeft(read)) {
+    return answer({ _tag: "Refused", field: "page or terms", hint: read.left.message.slice(0, 500) })
+  }
+  const command = read.right
   // Asked before: the same delivery, whatever has become of it, and nothing is consumed again.
   const earlier = byRun(member.holds, command.run) ?? byRun(member.gone, command.run)
   if (earlier !== null) {
@@ -41,7 +44,7 @@ const decideConsider = (member: Member, command: Command<"Consider">, filter: Me
       delivery: deliveryId(command.run, member.id),
       channel: earlier.channel,
       notBefore: earlier.notBefore,
-      deadline: earlier.deadline
+      deadline: earlier.deadline - (earlier.phase === "sent" ? 0 : command.terms.lagMs ?? 0)
     })
   }
   const { campaign, run, terms } = command
@@ -53,7 +56,9 @@ const decideConsider = (member: Member, command: Command<"Consider">, filter: Me
     return outcome(reply, { _tag: "DeliveryRejected", run, campaign, stage, reason, why, at: now })
   }
   const { channel, deadline, displaced, notBefore, why } = verdict
-  const reply: MemberReply = { _tag: "Accepted", delivery: deliveryId(run, member.id), channel, notBefore, deadline }
+  const startBy = deadline - (terms.lagMs ?? 0)
+  const delivery = deliveryId(run, member.id)
+  const reply: MemberReply = { _tag: "Accepted", delivery, channel, notBefore, deadline: startBy }
   if (terms.shadow === true) return answer(reply)
   const hold: Hold = {
     run,
@@ -71,6 +76,7 @@ const decideConsider = (member: Member, command: Command<"Consider">, filter: Me
     _tag: "DeliveryAccepted",
     hold,
     version: command.version,
+    startBy,
     parameters: command.parameters ?? null,
     why,
     keepMs: keepOf(terms),
@@ -103,8 +109,7 @@ const decideRelease = (member: Member, command: Command<"Release">, now: number)
   const reply: MemberReply = {
     _tag: "Released",
     channel: hold.channel,
-    address: member.address,
-    deadline: hold.deadline
+    address: member.address
   }
   return hold.phase === "held" ? outcome(reply, { _tag: "DeliveryReleased", run, at: now }) : answer(reply)
 }
@@ -121,7 +126,12 @@ const decideFeedback = (member: Member, command: Command<"Feedback">, zone: stri
       // Mail programs open again and again: one response per message.
       if (hold === null || hold.heard !== 0) return answer({ _tag: "Noted", changed: false })
       const hour = localHour(member.timeZone ?? zone, command.at)
-      return outcome({ _tag: "Noted", changed: true }, { _tag: "ResponseHeard", run: hold.run, channel: hold.channel, hour })
+      return outcome({ _tag: "Noted", changed: true }, {
+        _tag: "ResponseHeard",
+        run: hold.run,
+        channel: hold.channel,
+        hour
+      })
     }
     case "bounced":
       return member.suppressions[channel] !== undefined
@@ -157,7 +167,11 @@ const sameAttributes = (a: Attributes, b: Attributes): boolean => {
 
 const decideProfile = (member: Member, command: Command<"SetProfile">): Reply => {
   if (command.timeZone !== undefined && !isZone(command.timeZone)) {
-    return answer({ _tag: "Refused", field: "timeZone", hint: "an IANA time zone such as Asia/Tokyo, or an offset such as +09:00" })
+    return answer({
+      _tag: "Refused",
+      field: "timeZone",
+      hint: "an IANA time zone such as Asia/Tokyo, or an offset such as +09:00"
+    })
   }
   const address = command.address === undefined ? member.address : command.address
   const language = command.language ?? member.language
@@ -214,15 +228,17 @@ const decide = (member: Member, command: MemberCommand, now: number, settings: M
         ? unchanged
         : changed({ _tag: "ChannelRestored", channel: command.channel })
     case "ReadMember": {
-      const { decisions: _, gone: __, habits: ___, ...view } = member
-      return answer({ _tag: "MemberView", ...view })
+      const { address, attributes, consents, holds, id, joined, language, suppressions, timeZone, withdrawn } = member
+      const person = { id, joined, withdrawn, address, language, timeZone, attributes }
+      return answer({ _tag: "MemberView", ...person, consents, suppressions, holds })
     }
   }
 }
 
-const without = <K extends string, V>(record: Readonly<Partial<Record<K, V>>>, key: K): Readonly<Partial<Record<K, V>>> => {
-  const { [key]: _, ...rest } = record
-  return rest as Readonly<Partial<Record<K, V>>>
+const restored = (suppressions: Member["suppressions"], channel: Channel): Member["suppressions"] => {
+  const rest = { ...suppressions }
+  delete rest[channel]
+  return rest
 }
 
 const replaceHold = (member: Member, run: string, change: (hold: Hold) => Hold): Member => ({
@@ -249,7 +265,7 @@ const evolve = (member: Member, event: MemberEvent): Member => {
       const rejoins = member.withdrawn
       // A bounce belongs to the address that bounced.
       const suppressions = address !== member.address && member.suppressions.mail === "bounced"
-        ? without(member.suppressions, "mail")
+        ? restored(member.suppressions, "mail")
         : member.suppressions
       return {
         ...member,
@@ -271,7 +287,7 @@ const evolve = (member: Member, event: MemberEvent): Member => {
     case "ChannelSuppressed":
       return { ...member, suppressions: { ...member.suppressions, [event.channel]: event.reason } }
     case "ChannelRestored":
-      return { ...member, suppressions: without(member.suppressions, event.channel) }
+      return { ...member, suppressions: restored(member.suppressions, event.channel) }
     case "DeliveryAccepted": {
       const holds: Array<Hold> = []
       for (const hold of member.holds) if (matters(hold, event.at, event.keepMs)) holds.push(hold)
@@ -308,10 +324,13 @@ const evolve = (member: Member, event: MemberEvent): Member => {
     }
     case "ResponseHeard": {
       const { habits } = member
-      const hours = habits.hours === null ? new Array<number>(24).fill(0) : [...habits.hours]
+      const hours = habits.hours === null ? Array.from({ length: 24 }, () => 0) : [...habits.hours]
       hours[event.hour] = (hours[event.hour] ?? 0) + 1
       const responses = { ...habits.responses, [event.channel]: counted(habits.responses[event.channel], 0, 1) }
-      return { ...replaceHold(member, event.run, (hold) => ({ ...hold, heard: 1 })), habits: { ...habits, hours, responses } }
+      return {
+        ...replaceHold(member, event.run, (hold) => ({ ...hold, heard: 1 })),
+        habits: { ...habits, hours, responses }
+      }
     }
     case "Objected":
       return { ...member, habits: { ...member.habits, objections: member.habits.objections + 1 } }

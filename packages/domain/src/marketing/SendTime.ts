@@ -23,7 +23,9 @@ export type DailyHours = typeof DailyHours.Type
 export const TimePolicy = Schema.Union(
   Schema.TaggedStruct("Immediate", {}),
   Schema.TaggedStruct("BestHour", {}),
-  Schema.TaggedStruct("Slots", { hours: Schema.NonEmptyArray(Schema.Int.pipe(Schema.between(0, 23))).pipe(Schema.maxItems(24)) })
+  Schema.TaggedStruct("Slots", {
+    hours: Schema.NonEmptyArray(Schema.Int.pipe(Schema.between(0, 23))).pipe(Schema.maxItems(24))
+  })
 ).annotations({ identifier: "TimePolicy" })
 export type TimePolicy = typeof TimePolicy.Type
 
@@ -132,31 +134,41 @@ const clock = (zone: string, instant: number): string => {
 const weightOf = (hours: ReadonlyArray<number>, hour: number): number =>
   (hours[hour] ?? 0) + ((hours[(hour + 23) % 24] ?? 0) + (hours[(hour + 1) % 24] ?? 0)) / 2
 
-/** The beginning of the hour, or of what is left of it, with the most responses within a day; null with too few to tell. */
-const bestHour = (
-  open: ReadonlyArray<Interval>,
-  zone: string,
-  hours: ReadonlyArray<number> | null
-): { readonly at: number; readonly responses: number; readonly total: number } | null => {
-  const total = hours === null ? 0 : hours.reduce((sum, n) => sum + n, 0)
-  if (hours === null || total < responsesMin) return null
-  let best = -1
-  let at = 0
+/** The beginnings of the hours, or of what is left of them, that a day offers, with their hour on the clock. */
+const hoursOf = (open: ReadonlyArray<Interval>, zone: string): ReadonlyArray<readonly [at: number, hour: number]> => {
+  const found: Array<readonly [number, number]> = []
   // A day holds 25 hours at most, and each hour of the clock is then on offer.
-  const until = open[0]!.notBefore + 25 * hourMs
+  const until = (open[0]?.notBefore ?? 0) + 25 * hourMs
   for (const stretch of open) {
-    if (stretch.notBefore > until) break
     for (let t = stretch.notBefore; t <= stretch.deadline && t <= until;) {
-      const weight = weightOf(hours, localHour(zone, t))
-      if (weight > best) {
-        best = weight
-        at = t
-      }
+      found.push([t, localHour(zone, t)])
       const local = localAt(zone, t)
       t += hourMs - (local - Math.floor(local / hourMs) * hourMs)
     }
   }
-  return { at, responses: hours[localHour(zone, at)] ?? 0, total }
+  return found
+}
+
+/** The hour on offer with the most responses, the earlier of equals; null with too few responses to tell. */
+const bestHour = (
+  offered: ReadonlyArray<readonly [at: number, hour: number]>,
+  hours: ReadonlyArray<number> | null
+): { readonly at: number; readonly responses: number; readonly total: number } | null => {
+  if (hours === null) return null
+  let total = 0
+  for (const count of hours) total += count
+  if (total < responsesMin) return null
+  let best = -1
+  let found = 0
+  for (let i = 0; i < offered.length; i++) {
+    const weight = weightOf(hours, offered[i]![1])
+    if (weight > best) {
+      best = weight
+      found = i
+    }
+  }
+  const [at, hour] = offered[found]!
+  return { at, responses: hours[hour] ?? 0, total }
 }
 
 /** The first fixed hour that lies in one of the stretches, or null. */
@@ -178,6 +190,48 @@ const firstSlot = (open: ReadonlyArray<Interval>, zone: string, slots: ReadonlyA
   return null
 }
 
+/** What the terms leave of one interval in one zone: the same for most members of a page, so it is kept. */
+interface Opening extends Interval {
+  readonly open: ReadonlyArray<Interval>
+  readonly hours: ReadonlyArray<readonly [at: number, hour: number]>
+  readonly slot: number | null
+}
+/** Zones kept per terms; past it all are worked out again. */
+const openingsMax = 64
+const openingsByTerms = new WeakMap<TimeTerms, Map<string, Opening>>()
+
+const openingOf = (terms: TimeTerms, zone: string, interval: Interval): Opening => {
+  let byZone = openingsByTerms.get(terms)
+  if (byZone === undefined) openingsByTerms.set(terms, byZone = new Map())
+  const kept = byZone.get(zone)
+  if (kept !== undefined && kept.notBefore === interval.notBefore && kept.deadline === interval.deadline) return kept
+  const every = stretches(terms, zone, interval)
+  const { timePolicy } = terms
+  const open = terms.outsideHours === "drop" && timePolicy._tag === "Immediate"
+    // Not held, whatever is left of its hours.
+    ? every.slice(0, 1)
+    : usableOf(every)
+  const opening: Opening = {
+    notBefore: interval.notBefore,
+    deadline: interval.deadline,
+    open,
+    hours: timePolicy._tag === "BestHour" ? hoursOf(open, zone) : [],
+    slot: timePolicy._tag === "Slots" ? firstSlot(open, zone, timePolicy.hours) : null
+  }
+  if (byZone.size >= openingsMax) byZone.clear()
+  byZone.set(zone, opening)
+  return opening
+}
+
+/** Those long enough to be of use, or all when none is. */
+const usableOf = (every: ReadonlyArray<Interval>): ReadonlyArray<Interval> => {
+  const usable = every.filter((stretch) => stretch.deadline - stretch.notBefore >= stretchMinMs)
+  return usable.length > 0 ? usable : every
+}
+
+const endOf = (open: ReadonlyArray<Interval>, at: number): number =>
+  open.find((stretch) => at >= stretch.notBefore && at <= stretch.deadline)?.deadline ?? at
+
 /**
  * Chooses the possible sending time of one message: it begins where the policy says and ends where the allowed stretch or
  * the deadline does, whichever comes first; so a message held up past its hours is dropped rather than sent at night.
@@ -190,47 +244,33 @@ export const chooseTime = (
   hours: ReadonlyArray<number> | null,
   interval: Interval
 ): Timing => {
-  const allowed = allowedOf(terms)
   if (terms.outsideHours === "drop") {
     const minute = localMinute(zone, interval.notBefore)
-    if (!isAllowed(allowed, minute)) {
-      return {
-        _tag: "NoTime",
-        reason: refusal(terms, minute),
-        why: `dropped outside its hours, at ${clock(zone, interval.notBefore)}`
-      }
+    if (!isAllowed(allowedOf(terms), minute)) {
+      const why = `dropped outside its hours, at ${clock(zone, interval.notBefore)}`
+      return { _tag: "NoTime", reason: refusal(terms, minute), why }
     }
   }
-  const every = stretches(terms, zone, interval)
-  const open = terms.outsideHours === "drop" && terms.timePolicy._tag === "Immediate"
-    // Not held, whatever is left of its hours.
-    ? every.slice(0, 1)
-    : usableOf(every)
+  const { hours: offered, open, slot } = openingOf(terms, zone, interval)
   const [first] = open
   if (first === undefined) {
+    const reason = refusal(terms, localMinute(zone, interval.notBefore))
     return {
       _tag: "NoTime",
-      reason: refusal(terms, localMinute(zone, interval.notBefore)),
+      reason,
       why: `no allowed hour before the deadline, from ${clock(zone, interval.notBefore)}`
     }
   }
   const { timePolicy } = terms
   if (timePolicy._tag === "Slots") {
-    const at = firstSlot(open, zone, timePolicy.hours)
-    return at === null
+    return slot === null
       ? { _tag: "NoTime", reason: "NoSlot", why: `none of ${timePolicy.hours.join(", ")} o'clock before the deadline` }
-      : { _tag: "Timed", notBefore: at, deadline: endOf(open, at), why: `slot ${clock(zone, at)}` }
+      : { _tag: "Timed", notBefore: slot, deadline: endOf(open, slot), why: `slot ${clock(zone, slot)}` }
   }
-  if (timePolicy._tag === "BestHour") {
-    const best = bestHour(open, zone, hours)
-    if (best !== null) {
-      return {
-        _tag: "Timed",
-        notBefore: best.at,
-        deadline: endOf(open, best.at),
-        why: `reads at ${clock(zone, best.at)} (${best.responses} of ${best.total} responses)`
-      }
-    }
+  const best = timePolicy._tag === "BestHour" ? bestHour(offered, hours) : null
+  if (best !== null) {
+    const why = `reads at ${clock(zone, best.at)} (${best.responses} of ${best.total} responses)`
+    return { _tag: "Timed", notBefore: best.at, deadline: endOf(open, best.at), why }
   }
   return {
     _tag: "Timed",
@@ -239,12 +279,3 @@ export const chooseTime = (
     why: first.notBefore > interval.notBefore ? `held until ${clock(zone, first.notBefore)}` : null
   }
 }
-
-/** Those long enough to be of use, or all when none is. */
-const usableOf = (every: ReadonlyArray<Interval>): ReadonlyArray<Interval> => {
-  const usable = every.filter((stretch) => stretch.deadline - stretch.notBefore >= stretchMinMs)
-  return usable.length > 0 ? usable : every
-}
-
-const endOf = (open: ReadonlyArray<Interval>, at: number): number =>
-  open.find((stretch) => at >= stretch.notBefore && at <= stretch.deadline)?.deadline ?? at

@@ -25,18 +25,25 @@ const distance = (left: string, right: string): number => {
   return last[b.length] ?? 0
 }
 
+/** How long the owner is that both names begin with: `product.` of `product.nmae` and `product.name`. */
+const sharedOwner = (a: string, b: string): number => {
+  const end = a.lastIndexOf(".") + 1
+  return a.slice(0, end) === b.slice(0, end) ? end : 0
+}
+
 /** The known name nearest to `name`, or undefined when none is near enough to be a slip. */
 export const nearest = (name: string, known: Iterable<string>): string | undefined => {
   if (name.length > lengthMax) return undefined
   let best: string | undefined
-  let bestDistance = Math.max(1, Math.floor(name.length / 3)) + 1
+  let bestDistance = Infinity
   for (const candidate of known) {
     if (candidate.length > lengthMax) continue
-    const d = distance(name, candidate)
-    if (d < bestDistance) {
-      best = candidate
-      bestDistance = d
-    }
+    const shared = sharedOwner(name, candidate)
+    const length = name.length - shared
+    const changes = distance(name.slice(shared), candidate.slice(shared))
+    if (changes > Math.max(1, Math.floor(length / 3)) || changes >= bestDistance) continue
+    best = candidate
+    bestDistance = changes
   }
   return best
 }

@@ -4,7 +4,7 @@
  */
 
 /** A fall by this share or more is a price change. */
-export const fallShare = 0.1
+const fallShare = 0.1
 
 export interface PriceFall {
   readonly product: string

@@ -5,7 +5,6 @@
  */
 import type { SourceId } from "../Identifier.ts"
 import type { Happening } from "../marketing/Event.ts"
-import { makeAgenda } from "./Agenda.ts"
 import { idAt } from "./Fingerprint.ts"
 import {
   cartAddChance,
@@ -18,6 +17,7 @@ import {
 import type { GeneratedShopOptions } from "./GeneratedShopOptions.ts"
 import { makeSeededRandom, makeZipf } from "./SeededRandom.ts"
 import { type CartAdd, openingStockVersion, type Step } from "./Step.ts"
+import { makeStepQueue } from "./StepQueue.ts"
 
 /** Source of the events that a generated shop publishes. */
 export const generatedShopSource: SourceId = "generated-shop"
@@ -89,14 +89,14 @@ export function* generateShop(options: GeneratedShopOptions): Generator<Step, vo
     nominal: opening.stock,
     stockVersion: openingStockVersion
   }))
-  const agenda = makeAgenda<Step>()
+  const ahead = makeStepQueue()
   const end = options.start + options.days * dayMs
   let ids = 0
 
   const id = (at: number) => idAt(at, `${options.seed} ${ids++}`)
   const plan = (step: Step): void => {
     // What would follow the last day is left open: carts there are abandoned.
-    if (step.at < end) agenda.add(step.at, step)
+    if (step.at < end) ahead.add(step)
   }
   const publish = (at: number, happening: Happening): void =>
     plan({ _tag: "Publish", at, event: { source: generatedShopSource, id: id(at), at, happening } })
@@ -114,7 +114,13 @@ export function* generateShop(options: GeneratedShopOptions): Generator<Step, vo
   const leave = (at: number, member: string, adds: ReadonlyArray<CartAdd>): void => {
     if (adds.length === 0 || !random.chance(checkoutChance)) return
     const paid = at + random.between(20, 600) * 1_000
-    plan({ _tag: "Checkout", at: paid, order: id(paid), member, tickets: adds.map(({ ticket }) => ticket) })
+    plan({
+      _tag: "Checkout",
+      at: paid,
+      order: id(paid),
+      member,
+      lines: adds.map(({ product, ticket }) => ({ ticket, product }))
+    })
     for (const { product, quantity, ticket } of adds) {
       if (!random.chance(returnChance)) continue
       const back = paid + random.between(2 * 24, 9 * 24) * hourMs
@@ -200,7 +206,7 @@ export function* generateShop(options: GeneratedShopOptions): Generator<Step, vo
       for (const begins of bursts) if (begins === minute) burst(at)
       const mean = options.sessionsPerDay * (rhythm[Math.floor(minute / 60)] ?? 1) / rhythmSum / 60
       for (let visits = random.poisson(mean); visits > 0; visits--) visit(at + random.between(0, minuteMs - 1))
-      for (let step = agenda.takeBefore(at + minuteMs); step !== undefined; step = agenda.takeBefore(at + minuteMs)) {
+      for (let step = ahead.takeBefore(at + minuteMs); step !== undefined; step = ahead.takeBefore(at + minuteMs)) {
         yield step
       }
     }

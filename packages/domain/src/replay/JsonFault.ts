@@ -1,7 +1,8 @@
 /** Where a text stops being JSON: the engine's own message names a place only sometimes. */
 
 const token = {
-  string: /"[^"\\\u0000-\u001f]*(?:\\(?:["\\/bfnrt]|u[0-9a-fA-F]{4})[^"\\\u0000-\u001f]*)*"/y,
+  // Between the quotes: from U+0020 on, save the quote and the backslash; and escapes.
+  string: /"[ !#-[\]-\uffff]*(?:\\(?:["\\/bfnrt]|u[0-9a-fA-F]{4})[ !#-[\]-\uffff]*)*"/y,
   number: /-?(?:0|[1-9]\d*)(?:\.\d+)?(?:[eE][+-]?\d+)?/y,
   literal: /true|false|null/y,
   space: /[ \t\n\r]*/y

@@ -11,7 +11,8 @@
  *
  * Memory: per product, per member, per (member, product) bought, per price fall; never per row.
  */
-import type { CommandId, SourceId, TicketId } from "../Identifier.ts"
+import { linesMax } from "../api/CartApi.ts"
+import type { CommandId, SourceId } from "../Identifier.ts"
 import type { Happening } from "../marketing/Event.ts"
 import { timeZoneOf } from "./Country.ts"
 import { makeDailyPrices, type PriceFall } from "./DailyPrices.ts"
@@ -20,7 +21,6 @@ import { makeRowReader, type OnlineRetailFields, type UnusableReason } from "./O
 import { makePurchaseLedger } from "./PurchaseLedger.ts"
 import {
   type CartAdd,
-  checkoutTicketsMax,
   type MemberOpening,
   openingStockVersion,
   type ProductOpening,
@@ -216,8 +216,8 @@ export const makeOnlineRetailReplay = (plan: OnlineRetailPlan): OnlineRetailRepl
     if (head === undefined) return
     const { at, member } = head.add
     const last = cart.at(-1)?.add.at ?? at
-    const tickets: ReadonlyArray<TicketId> = cart.map(({ add }) => add.ticket)
-    steps.push({ _tag: "Checkout", at: last, order: idAt(last, `order ${tickets[0]}`), member, tickets })
+    const lines = cart.map(({ add: { product, ticket } }) => ({ ticket, product }))
+    steps.push({ _tag: "Checkout", at: last, order: idAt(last, `order ${head.add.ticket}`), member, lines })
     for (const { add: { product }, first } of cart) {
       if (!first) continue
       steps.push(publish(last, `favourite ${member} ${product}`, { _tag: "Favourited", member, product }))
@@ -263,7 +263,7 @@ export const makeOnlineRetailReplay = (plan: OnlineRetailPlan): OnlineRetailRepl
         return undefined
       }
       // An invoice of two members, or one longer than a checkout may be, is checked out in parts.
-      if (cart[0]?.add.member !== entry.add.member || cart.length >= checkoutTicketsMax) checkout(steps)
+      if (cart[0]?.add.member !== entry.add.member || cart.length >= linesMax) checkout(steps)
       beginDay(entry.add.at, entry.day, steps)
       restock(entry.add.at, steps)
       invoice = entry.invoice

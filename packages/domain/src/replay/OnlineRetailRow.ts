@@ -4,7 +4,7 @@
  */
 import { Schema } from "effect"
 import { Instant, MemberId, Price, ProductId, quantityMax } from "../Identifier.ts"
-import { londonInstants, readWallClock, type WallClock } from "./LondonTime.ts"
+import { dayMs, londonInstants, readWallClock, type WallClock } from "./LondonTime.ts"
 
 /** The columns, in the order in which a row's fields are handed over. */
 export const onlineRetailColumns = [
@@ -159,7 +159,7 @@ export const makeRowReader = (): (fields: OnlineRetailFields) => OnlineRetailRow
       name,
       quantity,
       at,
-      day: Math.floor(wall.ms / 86_400_000),
+      day: Math.floor(wall.ms / dayMs),
       price,
       member,
       country

@@ -5,6 +5,7 @@
  * input alone, so that a replay which is repeated or resumed repeats its commands instead of doing them again (R3).
  */
 import { Schema } from "effect"
+import { linesMax } from "../api/CartApi.ts"
 import {
   CommandId,
   Instant,
@@ -17,9 +18,6 @@ import {
   TicketId
 } from "../Identifier.ts"
 import { Attributes, Channel, Event, type Happening } from "../marketing/Event.ts"
-
-/** Most tickets in one checkout; a longer invoice is checked out in parts. */
-export const checkoutTicketsMax = 200
 
 /** A product as it stands before the replay begins, and the stock it begins with. */
 export const ProductOpening = Schema.TaggedStruct("ProductOpening", {
@@ -62,12 +60,18 @@ export const CartAdd = Schema.TaggedStruct("CartAdd", {
 })
 export type CartAdd = typeof CartAdd.Type
 
-/** A member buys what the cart holds. Names every ticket the record knows of, allocated in this replay or not. */
+/**
+ * A member buys what the cart holds. Names every line the record knows of, whether or not this replay allocated it; at most
+ * as many as `cart.checkout` takes, so that a longer invoice is checked out in parts.
+ */
 export const Checkout = Schema.TaggedStruct("Checkout", {
   at: Instant,
   order: CommandId,
   member: MemberId,
-  tickets: Schema.Array(TicketId).pipe(Schema.minItems(1), Schema.maxItems(checkoutTicketsMax))
+  lines: Schema.Array(Schema.Struct({ ticket: TicketId, product: ProductId })).pipe(
+    Schema.minItems(1),
+    Schema.maxItems(linesMax)
+  )
 })
 export type Checkout = typeof Checkout.Type
 

@@ -5,18 +5,18 @@
  * - *Popular* are the tenth of the products with the most cart adds (those with two adds or more). A popular product opens
  *   with what it needed when 60% of its final need was reached, so that in the order of the record it falls to exactly
  *   nothing at that line and sells out.
- * - Every second popular product, from the first by rank, is restocked with what it lacked just before the line at which it would have
- *   needed 75% of its final need: between the two it is sold out, afterwards it lasts.
+ * - Every second popular product, from the first by rank, is restocked with what it lacked, just before the line at which
+ *   it would have needed 75% of its final need: between the two it is sold out, afterwards it lasts.
  * - Every other product opens with its final need and a quarter more (at least 5 pieces), and never sells out.
  *
  * Keyed by product; a bounded number of marks per product, however long the record is.
  */
 
-export const popularShare = 0.1
-export const openingShare = 0.6
-export const restockShare = 0.75
-export const spareShare = 0.25
-export const spareMin = 5
+const popularShare = 0.1
+const openingShare = 0.6
+const restockShare = 0.75
+const spareShare = 0.25
+const spareMin = 5
 /** Points of a product's need that are remembered; beyond it every second one is dropped. */
 export const marksMax = 64
 

@@ -1,7 +1,7 @@
 /**
  * What falls due when: a persistent heap of (instant, key). Adding costs O(1) whatever is in it - every cart add puts one
  * entry in - and dropping the first O(log n) amortised. Entries are never removed from the middle: whoever reads the first
- * one asks whether it still holds, and drops it if not (see `settle` in ProductEvolve).
+ * one asks whether it still holds, and drops it if not (see `prune` in ProductEvolve).
  */
 
 export interface Entry {

@@ -17,7 +17,7 @@ import { type ProductDecision, ProductDraft } from "./ProductDraft.ts"
 import { evolve } from "./ProductEvolve.ts"
 import { available, initial, type Product, servable } from "./ProductState.ts"
 import { changeStock, level } from "./StockDecide.ts"
-import { buy, confirm, giveBack, hold, release, standing, unhold } from "./TicketDecide.ts"
+import { barred, buy, confirm, giveBack, hold, release, standing, unhold } from "./TicketDecide.ts"
 import * as Waitlist from "./Waitlist.ts"
 
 const define = (state: Product, command: CommandOf<"DefineProduct">, now: number): ProductDecision => {
@@ -63,7 +63,7 @@ const add = (
     const same = known.member === member && known.quantity === quantity
     return answer(same ? standing(state, ticket, now) : { _tag: "TicketTaken" })
   }
-  const tombstone = state.tombstones.get(ticket)
+  const tombstone = barred(state, ticket, now)
   const draft = new ProductDraft(state, now)
   draft.sweep()
   if (tombstone !== undefined) return draft.outcome({ _tag: tombstone.reason })

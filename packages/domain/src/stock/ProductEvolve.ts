@@ -1,9 +1,12 @@
-/** How facts change a product's state. Never fails: what could be refused has been refused by the decision. */
+/**
+ * How facts change a product's state. Never fails: what could be refused has been refused by the decision. Each function
+ * writes into a fresh copy and hands it out as the new state; the state it was given stays as it was.
+ */
 import type { MemberId, TicketId } from "../Identifier.ts"
 import * as Agenda from "./Agenda.ts"
-import { dueOf, returned, type Sold, type Ticket } from "./Allocation.ts"
+import { dueOf, inCart, returned, type Ticket } from "./Allocation.ts"
 import { type ProductEvent, returnWindowMs, type Settings } from "./Product.ts"
-import { limited, type Product } from "./ProductState.ts"
+import { copy, limited, type Product, type ProductCopy } from "./ProductState.ts"
 import { VersionedMap } from "./VersionedMap.ts"
 import * as Waitlist from "./Waitlist.ts"
 
@@ -25,26 +28,8 @@ const countAll = <T extends { readonly member: MemberId }>(parts: Iterable<T>, p
 /** Outdated entries beyond which an agenda is made anew: twice what is live, so that the cost stays constant per change. */
 const crowded = (agenda: Agenda.Agenda, live: number): boolean => agenda.size > 2 * live + 64
 
-/** The agenda with a first entry that holds, so that nobody is woken for a ticket that is gone. */
-const pruned = (agenda: Agenda.Agenda, tickets: Product["tickets"]): Agenda.Agenda => {
-  if (crowded(agenda, tickets.size)) {
-    let anew = Agenda.empty
-    for (const ticket of tickets.values()) {
-      const due = dueOf(ticket)
-      if (due !== null) anew = Agenda.add(anew, due, ticket.ticket)
-    }
-    return anew
-  }
-  for (let entry = Agenda.first(agenda); entry !== undefined; entry = Agenda.first(agenda)) {
-    const ticket = tickets.get(entry.key)
-    if (ticket !== undefined && dueOf(ticket) === entry.due) break
-    agenda = Agenda.dropFirst(agenda)
-  }
-  return agenda
-}
-
 /** The agenda from its first entry on that is still in the map. */
-const standing = <V extends object>(agenda: Agenda.Agenda, map: VersionedMap<TicketId, V>): Agenda.Agenda => {
+const from = <V extends object>(agenda: Agenda.Agenda, map: VersionedMap<TicketId, V>): Agenda.Agenda => {
   for (let entry = Agenda.first(agenda); entry !== undefined; entry = Agenda.first(agenda)) {
     if (map.has(entry.key)) break
     agenda = Agenda.dropFirst(agenda)
@@ -52,109 +37,111 @@ const standing = <V extends object>(agenda: Agenda.Agenda, map: VersionedMap<Tic
   return agenda
 }
 
-const prunedSettling = (settling: Agenda.Agenda, purchases: Product["purchases"]): Agenda.Agenda => {
-  if (crowded(settling, purchases.size)) {
-    let anew = Agenda.empty
-    for (const sold of purchases.values()) anew = Agenda.add(anew, sold.soldAt + returnWindowMs, sold.ticket)
-    return anew
+/** Lets the agenda begin with an entry that holds, so that nobody is woken for a ticket that is gone. */
+const prune = (next: ProductCopy): void => {
+  let agenda = next.agenda
+  if (crowded(agenda, next.tickets.size)) {
+    agenda = Agenda.empty
+    for (const ticket of next.tickets.values()) {
+      const due = dueOf(ticket)
+      if (due !== null) agenda = Agenda.add(agenda, due, ticket.ticket)
+    }
   }
-  return standing(settling, purchases)
+  for (let entry = Agenda.first(agenda); entry !== undefined; entry = Agenda.first(agenda)) {
+    const ticket = next.tickets.get(entry.key)
+    if (ticket !== undefined && dueOf(ticket) === entry.due) break
+    agenda = Agenda.dropFirst(agenda)
+  }
+  next.agenda = agenda
 }
 
 /** Puts a ticket in another standing; the caller moves the pieces between the books. */
-const stand = (state: Product, ticket: Ticket): Pick<Product, "tickets" | "agenda"> => {
-  const tickets = state.tickets.with(ticket.ticket, ticket)
+const stand = (next: ProductCopy, ticket: Ticket): void => {
+  next.tickets = next.tickets.with(ticket.ticket, ticket)
   const due = dueOf(ticket)
-  return { tickets, agenda: pruned(due === null ? state.agenda : Agenda.add(state.agenda, due, ticket.ticket), tickets) }
+  if (due !== null) next.agenda = Agenda.add(next.agenda, due, ticket.ticket)
+  prune(next)
 }
 
 /** Takes a ticket out of memory and its pieces out of the books. */
+const remove = (next: ProductCopy, ticket: Ticket): void => {
+  const { quantity } = ticket
+  next.tickets = next.tickets.without(ticket.ticket)
+  if (limited(next.settings)) next.members = counted(next.members, ticket.member, -quantity)
+  if (inCart(ticket)) next.allocated -= quantity
+  else if (ticket._tag === "Offered") next.offered -= quantity
+  else next.line = Waitlist.leave(next.line, ticket.place)
+  prune(next)
+}
+
 const close = (state: Product, id: TicketId): Product => {
   const ticket = state.tickets.get(id)
   if (ticket === undefined) return state
-  const tickets = state.tickets.without(id)
-  const { member, quantity } = ticket
-  const held = ticket._tag === "Allocated" || ticket._tag === "Held"
-  return {
-    ...state,
-    tickets,
-    agenda: pruned(state.agenda, tickets),
-    members: limited(state.settings) ? counted(state.members, member, -quantity) : state.members,
-    allocated: held ? state.allocated - quantity : state.allocated,
-    offered: ticket._tag === "Offered" ? state.offered - quantity : state.offered,
-    line: ticket._tag === "Waiting" ? Waitlist.leave(state.line, ticket.place) : state.line
-  }
+  const next = copy(state)
+  remove(next, ticket)
+  return next
 }
 
 const define = (state: Product, settings: Settings): Product => {
-  const counting = state.counting || settings.lifetimeLimit !== null
-  return {
-    ...state,
-    settings,
-    counting,
-    members: !limited(settings)
-      ? VersionedMap.empty()
-      : limited(state.settings)
-      ? state.members
-      : countAll(state.tickets.values(), (ticket) => ticket.quantity),
-    bought: counting === state.counting
-      ? state.bought
-      : countAll(state.purchases.values(), (sold) => sold.quantity - returned(sold))
+  const next = copy(state)
+  next.settings = settings
+  if (!limited(settings)) next.members = VersionedMap.empty()
+  else if (!limited(state.settings)) next.members = countAll(state.tickets.values(), (ticket) => ticket.quantity)
+  if (!state.counting && settings.lifetimeLimit !== null) {
+    next.counting = true
+    next.bought = countAll(state.purchases.values(), (sold) => sold.quantity - returned(sold))
   }
+  return next
+}
+
+const record = (state: Product, event: EventOf<"StockRecorded">): Product => {
+  const next = copy(state)
+  next.takenIn += event.change
+  next.sources = next.sources.with(event.source, event.sourceVersion)
+  return next
 }
 
 const allocate = (state: Product, event: EventOf<"TicketAllocated">): Product => {
   const { ticket, member, quantity, sequence, at, expiresAt } = event
-  return {
-    ...state,
-    sequence,
-    allocated: state.allocated + quantity,
-    tickets: state.tickets.with(ticket, {
-      _tag: "Allocated",
-      ticket,
-      member,
-      quantity,
-      sequence,
-      at,
-      expiresAt
-    }),
-    agenda: Agenda.add(state.agenda, expiresAt, ticket),
-    members: limited(state.settings) ? counted(state.members, member, quantity) : state.members
-  }
+  const next = copy(state)
+  next.sequence = sequence
+  next.allocated += quantity
+  next.tickets = next.tickets.with(ticket, { _tag: "Allocated", ticket, member, quantity, sequence, at, expiresAt })
+  next.agenda = Agenda.add(next.agenda, expiresAt, ticket)
+  if (limited(next.settings)) next.members = counted(next.members, member, quantity)
+  return next
 }
 
 const wait = (state: Product, event: EventOf<"TicketWaitlisted">): Product => {
   const { ticket, member, quantity, place, at } = event
-  return {
-    ...state,
-    place,
-    tickets: state.tickets.with(ticket, { _tag: "Waiting", ticket, member, quantity, place, since: at }),
-    line: Waitlist.join(state.line, place, ticket),
-    members: limited(state.settings) ? counted(state.members, member, quantity) : state.members
-  }
+  const next = copy(state)
+  next.place = place
+  next.tickets = next.tickets.with(ticket, { _tag: "Waiting", ticket, member, quantity, place, since: at })
+  next.line = Waitlist.join(next.line, place, ticket)
+  if (limited(next.settings)) next.members = counted(next.members, member, quantity)
+  return next
 }
 
 const offer = (state: Product, event: EventOf<"TicketOffered">): Product => {
   const waiting = state.tickets.get(event.ticket)
   if (waiting?._tag !== "Waiting") return state
-  return {
-    ...state,
-    ...stand(state, { ...waiting, _tag: "Offered", until: event.until }),
-    offered: state.offered + waiting.quantity,
-    line: Waitlist.leave(state.line, waiting.place)
-  }
+  const { ticket, member, quantity, place, since } = waiting
+  const next = copy(state)
+  next.offered += quantity
+  next.line = Waitlist.leave(next.line, place)
+  stand(next, { _tag: "Offered", ticket, member, quantity, place, since, until: event.until })
+  return next
 }
 
 const withdraw = (state: Product, id: TicketId): Product => {
   const offered = state.tickets.get(id)
   if (offered?._tag !== "Offered") return state
   const { ticket, member, quantity, place, since } = offered
-  return {
-    ...state,
-    ...stand(state, { _tag: "Waiting", ticket, member, quantity, place, since }),
-    offered: state.offered - quantity,
-    line: Waitlist.join(state.line, place, ticket)
-  }
+  const next = copy(state)
+  next.offered -= quantity
+  next.line = Waitlist.join(next.line, place, ticket)
+  stand(next, { _tag: "Waiting", ticket, member, quantity, place, since })
+  return next
 }
 
 const confirm = (state: Product, event: EventOf<"OfferConfirmed">): Product => {
@@ -162,34 +149,42 @@ const confirm = (state: Product, event: EventOf<"OfferConfirmed">): Product => {
   if (offered?._tag !== "Offered") return state
   const { ticket, member, quantity } = offered
   const { sequence, at, expiresAt } = event
-  return {
-    ...state,
-    ...stand(state, { _tag: "Allocated", ticket, member, quantity, sequence, at, expiresAt }),
-    sequence,
-    offered: state.offered - quantity,
-    allocated: state.allocated + quantity
-  }
+  const next = copy(state)
+  next.sequence = sequence
+  next.offered -= quantity
+  next.allocated += quantity
+  stand(next, { _tag: "Allocated", ticket, member, quantity, sequence, at, expiresAt })
+  return next
 }
 
 const hold = (state: Product, event: EventOf<"TicketHeld">): Product => {
-  const ticket = state.tickets.get(event.ticket)
-  if (ticket?._tag !== "Allocated") return state
-  return { ...state, ...stand(state, { ...ticket, _tag: "Held", order: event.order, until: event.until }) }
+  const allocated = state.tickets.get(event.ticket)
+  if (allocated?._tag !== "Allocated") return state
+  const { ticket, member, quantity, sequence, at, expiresAt } = allocated
+  const { order, until } = event
+  const next = copy(state)
+  stand(next, { _tag: "Held", ticket, member, quantity, sequence, at, expiresAt, order, until })
+  return next
 }
 
 const unhold = (state: Product, id: TicketId): Product => {
   const held = state.tickets.get(id)
   if (held?._tag !== "Held") return state
   const { ticket, member, quantity, sequence, at, expiresAt } = held
-  return { ...state, ...stand(state, { _tag: "Allocated", ticket, member, quantity, sequence, at, expiresAt }) }
+  const next = copy(state)
+  stand(next, { _tag: "Allocated", ticket, member, quantity, sequence, at, expiresAt })
+  return next
 }
 
 const buy = (state: Product, event: EventOf<"TicketBought">): Product => {
-  const bought = state.tickets.get(event.ticket)
-  if (bought?._tag !== "Allocated" && bought?._tag !== "Held") return state
-  const { ticket, member, quantity, sequence, at, expiresAt } = bought
-  const closed = close(state, ticket)
-  const sold: Sold = {
+  const cart = state.tickets.get(event.ticket)
+  if (cart === undefined || !inCart(cart)) return state
+  const { ticket, member, quantity, sequence, at, expiresAt } = cart
+  const { order, at: soldAt } = event
+  const next = copy(state)
+  remove(next, cart)
+  next.sold += quantity
+  next.purchases = next.purchases.with(ticket, {
     _tag: "Sold",
     ticket,
     member,
@@ -197,37 +192,33 @@ const buy = (state: Product, event: EventOf<"TicketBought">): Product => {
     sequence,
     at,
     expiresAt,
-    order: event.order,
-    soldAt: event.at,
+    order,
+    soldAt,
     returns: []
-  }
-  return {
-    ...closed,
-    sold: state.sold + quantity,
-    purchases: state.purchases.with(ticket, sold),
-    settling: Agenda.add(state.settling, event.at + returnWindowMs, ticket),
-    bought: state.counting ? counted(state.bought, member, quantity) : state.bought
-  }
+  })
+  next.settling = Agenda.add(next.settling, soldAt + returnWindowMs, ticket)
+  if (next.counting) next.bought = counted(next.bought, member, quantity)
+  return next
 }
 
 const settle = (state: Product, id: TicketId): Product => {
-  const purchases = state.purchases.without(id)
-  return { ...state, purchases, settling: prunedSettling(state.settling, purchases) }
+  const next = copy(state)
+  next.purchases = next.purchases.without(id)
+  next.settling = from(next.settling, next.purchases)
+  return next
 }
 
 const giveBack = (state: Product, event: EventOf<"GoodsReturned">): Product => {
   const sold = state.purchases.get(event.ticket)
   if (sold === undefined) return state
-  const { returnId, quantity, at } = event
-  const rest: Sold = { ...sold, returns: [...sold.returns, { id: returnId, quantity, at }] }
-  const after = returned(rest) >= rest.quantity
-    ? settle(state, sold.ticket)
-    : { ...state, purchases: state.purchases.with(sold.ticket, rest) }
-  return {
-    ...after,
-    sold: state.sold - quantity,
-    bought: state.counting ? counted(state.bought, sold.member, -quantity) : state.bought
-  }
+  const { returnId: id, quantity, at } = event
+  const rest = { ...sold, returns: [...sold.returns, { id, quantity, at }] }
+  const next = copy(state)
+  // Also if nothing of it is left: until it is too old, a repeat of the return must be known for one.
+  next.purchases = next.purchases.with(sold.ticket, rest)
+  next.sold -= quantity
+  if (next.counting) next.bought = counted(next.bought, sold.member, -quantity)
+  return next
 }
 
 export const evolve = (state: Product, event: ProductEvent): Product => {
@@ -253,31 +244,31 @@ export const evolve = (state: Product, event: ProductEvent): Product => {
     case "OfferWithdrawn":
       return withdraw(state, event.ticket)
     case "StockRecorded":
-      return {
-        ...state,
-        takenIn: state.takenIn + event.change,
-        sources: state.sources.with(event.source, event.sourceVersion)
-      }
+      return record(state, event)
     case "GoodsReturned":
       return giveBack(state, event)
     case "PurchaseSettled":
       return settle(state, event.ticket)
-    case "TicketBarred":
-      return {
-        ...state,
-        tombstones: state.tombstones.with(event.ticket, { reason: event.reason, until: event.until }),
-        fading: Agenda.add(state.fading, event.until, event.ticket)
-      }
+    case "TicketBarred": {
+      const next = copy(state)
+      next.tombstones = next.tombstones.with(event.ticket, { reason: event.reason, until: event.until })
+      next.fading = Agenda.add(next.fading, event.until, event.ticket)
+      return next
+    }
     case "TombstoneDropped": {
-      const tombstones = state.tombstones.without(event.ticket)
-      return { ...state, tombstones, fading: standing(state.fading, tombstones) }
+      const next = copy(state)
+      next.tombstones = next.tombstones.without(event.ticket)
+      next.fading = from(next.fading, next.tombstones)
+      return next
     }
     case "ProductDefined":
       return define(state, event.settings)
     case "StockRanOut":
-      return { ...state, ranOut: true }
-    case "StockCameBack":
-      return { ...state, ranOut: false }
+    case "StockCameBack": {
+      const next = copy(state)
+      next.ranOut = event._tag === "StockRanOut"
+      return next
+    }
     case "StockFellLow":
     case "ShortageFound":
       return state

@@ -80,9 +80,35 @@ export const initial = (id: ProductId): Product => ({
   sources: VersionedMap.empty()
 })
 
+/** A state in the making: local to the function that makes it. */
+export type ProductCopy = { -readonly [K in keyof Product]: Product[K] }
+
+/** Field by field, because every command pays for it: spreading an object of this size takes 1.3 µs, this 0.05. */
+export const copy = (product: Product): ProductCopy => ({
+  id: product.id,
+  settings: product.settings,
+  takenIn: product.takenIn,
+  allocated: product.allocated,
+  offered: product.offered,
+  sold: product.sold,
+  sequence: product.sequence,
+  place: product.place,
+  ranOut: product.ranOut,
+  tickets: product.tickets,
+  agenda: product.agenda,
+  line: product.line,
+  members: product.members,
+  purchases: product.purchases,
+  settling: product.settling,
+  counting: product.counting,
+  bought: product.bought,
+  tombstones: product.tombstones,
+  fading: product.fading,
+  sources: product.sources
+})
+
 /** What is taken in and promised to nobody; negative when more is promised than there is. */
-const balance = (product: Product): number =>
-  product.takenIn - product.allocated - product.offered - product.sold
+const balance = (product: Product): number => product.takenIn - product.allocated - product.offered - product.sold
 
 /** Pieces that can be allocated. Stock that comes back makes good a shortage first. */
 export const available = (product: Product): number => Math.max(0, balance(product))

@@ -13,7 +13,7 @@ import {
   tombstonesMax
 } from "./Product.ts"
 import { type ProductDecision, ProductDraft } from "./ProductDraft.ts"
-import { type Product } from "./ProductState.ts"
+import type { Product, Tombstone } from "./ProductState.ts"
 import * as Waitlist from "./Waitlist.ts"
 
 /** Where a ticket stands at `now`, without changing anything. */
@@ -37,8 +37,13 @@ export const standing = (state: Product, id: TicketId, now: number): ProductRepl
   }
   const sold = state.purchases.get(id)
   if (sold !== undefined) return bought(sold)
+  return { _tag: barred(state, id, now)?.reason ?? "UnknownTicket" }
+}
+
+/** The tombstone of a ticket that was given up before it came, while that is promised. */
+export const barred = (state: Product, id: TicketId, now: number): Tombstone | undefined => {
   const tombstone = state.tombstones.get(id)
-  return { _tag: tombstone?.reason ?? "UnknownTicket" }
+  return tombstone !== undefined && tombstone.until > now ? tombstone : undefined
 }
 
 const bought = (sold: Sold): ProductReply => ({
@@ -62,8 +67,10 @@ const notOpen = (state: Product, id: TicketId): ProductReply => {
 export const release = (state: Product, command: CommandOf<"ReleaseTicket">, now: number): ProductDecision => {
   const { ticket: id, reason } = command
   if (state.purchases.has(id)) return answer({ _tag: "NotOpen", standing: "Sold" })
-  if (!state.tickets.has(id) && !state.tombstones.has(id)) {
-    if (commandTime(id) < now - ticketAgeMax) return answer({ _tag: "NotOpen", standing: "Unknown" })
+  const tombstone = barred(state, id, now)
+  if (!state.tickets.has(id) && tombstone === undefined) {
+    const tooOld = commandTime(id) < now - ticketAgeMax || state.tombstones.has(id)
+    if (tooOld) return answer({ _tag: "NotOpen", standing: "Unknown" })
     if (state.tombstones.size >= tombstonesMax) return answer({ _tag: "TombstonesFull" })
   }
   const draft = new ProductDraft(state, now)
@@ -75,7 +82,6 @@ export const release = (state: Product, command: CommandOf<"ReleaseTicket">, now
     draft.offer()
     return draft.outcome({ _tag: reason })
   }
-  const tombstone = draft.state.tombstones.get(id)
   if (tombstone !== undefined) return draft.outcome({ _tag: tombstone.reason })
   return draft.outcome({ _tag: reason }, { _tag: "TicketBarred", ticket: id, reason, until: now + tombstoneMs })
 }

@@ -80,8 +80,9 @@ export class VersionedMap<K, V extends object | number> {
   /** Makes this version the owner: turns every difference on the way to the present owner around. */
   private own(): Map<K, V> {
     if (this.table !== null) return this.table
-    const way: Array<VersionedMap<K, V>> = []
-    let owner: VersionedMap<K, V> = this
+    if (this.next === null) return this.table = new Map<K, V>()
+    const way: Array<VersionedMap<K, V>> = [this]
+    let owner = this.next
     while (owner.next !== null) {
       way.push(owner)
       owner = owner.next

@@ -36,8 +36,7 @@ export const join = (line: Waitlist, place: number, ticket: TicketId): Waitlist 
 export const leave = (line: Waitlist, place: number): Waitlist => RedBlackTree.removeFirst(line, place)
 
 /** Who is next, or undefined. */
-export const head = (line: Waitlist): TicketId | undefined =>
-  Option.getOrUndefined(RedBlackTree.first(line))?.[1]
+export const head = (line: Waitlist): TicketId | undefined => Option.getOrUndefined(RedBlackTree.first(line))?.[1]
 
 /** How many stand at or before a place: 1 is next. O(log² n). */
 export const position = (line: Waitlist, place: number): number => {

@@ -19,6 +19,7 @@ const events: ReadonlyArray<ListEvent> = [
   { _tag: "OutcomeLost" },
   { _tag: "ResultsRecorded" },
   { _tag: "SendFailed", reason: "no" },
+  { _tag: "Emptied" },
   { _tag: "DeadlinePassed" }
 ]
 

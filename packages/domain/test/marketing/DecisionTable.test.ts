@@ -23,6 +23,7 @@ const inputs = (before: number, after: number, category: string | null, stock: n
     event: eventView({ at: now, happening }),
     product: productView(product),
     member: undefined,
+    parameters: undefined,
     now: new Date(now)
   }
 }

@@ -230,6 +230,14 @@ const removeLeftovers = (home: Home) =>
     }
   })
 
+/** Containers often run as a number that no user has (`docker run --user 1000`); initdb wants a name. */
+const adviceFor = (output: string): string =>
+  /could not look up effective user ID/.test(output)
+    ? "The user that you run as has no name: give it a line in /etc/passwd, or start as root."
+    : /No space left/.test(output)
+    ? "Free some space and start again."
+    : "Remove the cause and start again."
+
 /** Creates the data in a folder beside, and renames it when it is whole: a killed initdb leaves nothing that looks like data. */
 const create = (home: Home, binaries: Binaries, durable: boolean) =>
   Effect.gen(function*() {
@@ -260,7 +268,13 @@ const create = (home: Home, binaries: Binaries, durable: boolean) =>
             ],
             { user: home.user, timeoutMs: initTimeoutMs }
           )
-          if (ended.code !== 0) return yield* new InitFailed({ folder: home.folder, logTail: ended.output.trim() })
+          if (ended.code !== 0) {
+            return yield* new InitFailed({
+              folder: home.folder,
+              advice: adviceFor(ended.output),
+              logTail: ended.output.trim()
+            })
+          }
           // The password before the data: with the data alone nobody could log in.
           yield* replaceText(passwordFileOf(home), `${password}\n`)
           yield* attempt(home.folder, "finishing the data", async () => {

@@ -12,6 +12,7 @@
  * The package's own JavaScript is not used: it does none of this, and ends the process
  * from an exit hook before our finalizers have run.
  */
+import * as Config from "effect/Config"
 import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
 import * as ExecutionStrategy from "effect/ExecutionStrategy"
@@ -41,13 +42,31 @@ export interface Options {
   readonly dataFolder: string
   /** The port on 127.0.0.1; without it the one of last time if that is free, else any free one. */
   readonly port?: number
-  /** Overrides of `ServerSettings.defaults`, as in postgresql.conf. */
+  /** Overrides of the defaults in `ServerSettings.ts`, names and values as in postgresql.conf. */
   readonly settings?: ServerSettings.ServerSettings
   /** A folder with initdb and postgres to use instead of the npm package's. */
   readonly binaries?: string
   /** Where data go that cannot lie in the data folder (root only); default /var/lib/hikyaku. */
   readonly systemFolder?: string
 }
+
+/**
+ * The options from the configuration:
+ * - HIKYAKU_DATA_FOLDER: the data folder; default `.hikyaku`.
+ * - HIKYAKU_POSTGRES_PORT: the port on 127.0.0.1; default a free one.
+ * - HIKYAKU_SYSTEM_FOLDER: where data go that cannot lie in the data folder; default /var/lib/hikyaku.
+ */
+export const config: Config.Config<Options> = Config.all({
+  dataFolder: Config.nonEmptyString("HIKYAKU_DATA_FOLDER").pipe(Config.withDefault(".hikyaku")),
+  port: Config.option(Config.port("HIKYAKU_POSTGRES_PORT")),
+  systemFolder: Config.nonEmptyString("HIKYAKU_SYSTEM_FOLDER").pipe(Config.withDefault(DataFolder.systemFolderDefault))
+}).pipe(
+  Config.map(({ dataFolder, port, systemFolder }) => ({
+    dataFolder,
+    systemFolder,
+    ...(Option.isSome(port) ? { port: port.value } : {})
+  }))
+)
 
 /** A running server. */
 export interface RunningPostgres {

@@ -77,11 +77,12 @@ export class VersionMismatch extends Schema.TaggedError<VersionMismatch>()("Vers
 /** initdb failed; nothing was left behind. */
 export class InitFailed extends Schema.TaggedError<InitFailed>()("InitFailed", {
   folder: Schema.String,
+  advice: Schema.String,
   logTail: Schema.String
 }) {
   override get message() {
-    return `The database in ${this.folder} could not be created. Nothing was left behind; ` +
-      `remove the cause and start again. initdb said:\n${this.logTail}`
+    return `The database in ${this.folder} could not be created; nothing was left behind. ` +
+      `${this.advice} initdb said:\n${this.logTail}`
   }
 }
 

@@ -8,10 +8,10 @@
 export type ServerSettings = Readonly<Record<string, string>>
 
 /** By this name in its command line we recognise a server that Hikyaku has started. */
-export const serverName = "hikyaku"
+const serverName = "hikyaku"
 
 /** The defaults; whoever starts a server may override each. */
-export const defaults: ServerSettings = {
+const defaults: ServerSettings = {
   // Nothing is acknowledged that a power cut could take back (G2).
   fsync: "on",
   synchronous_commit: "on",
@@ -28,6 +28,8 @@ export const defaults: ServerSettings = {
   wal_compression: "on",
   // Statements here are short; compiling them costs more than it gains.
   jit: "off",
+  // A statement whose client was killed ends soon, even amid its work.
+  client_connection_check_interval: "5s",
   timezone: "UTC",
   log_timezone: "UTC",
   lc_messages: "C",

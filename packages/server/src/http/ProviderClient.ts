@@ -71,10 +71,13 @@ const agents = (options: Http.AgentOptions, connectTimeoutMs: number, ca: string
 const make = (options: ProviderClientOptions) =>
   Effect.gen(function*() {
     const answerBytesMax = options.answerBytesMax ?? 64 * 1024 * 1024
+    const connectionsMax = options.connectionsMax ?? 256
+    // The agent's own bound does not count connections that are being opened.
+    const connections = yield* Effect.makeSemaphore(connectionsMax)
     const agent = yield* Effect.acquireRelease(
       Effect.sync(() =>
         agents(
-          { keepAlive: true, maxSockets: options.connectionsMax ?? 256, timeout: options.idleTimeoutMs ?? 4000 },
+          { keepAlive: true, maxFreeSockets: connectionsMax, timeout: options.idleTimeoutMs ?? 4000 },
           options.connectTimeoutMs ?? 3000,
           options.ca
         )
@@ -88,57 +91,60 @@ const make = (options: ProviderClientOptions) =>
 
     return HttpClient.make((request, url, _signal, fiber) => {
       const { mayStart } = Context.get(fiber.currentContext, StartGuard)
-      return Effect.async<HttpClientResponse.HttpClientResponse, HttpClientError.HttpClientError>((resume) => {
-        let begun = false
-        const fail = (cause: unknown) =>
-          resume(Effect.fail(
-            new HttpClientError.RequestError({
-              request,
-              reason: "Transport",
-              cause: begun || cause instanceof StartRefused ? cause : new NothingWritten({ reason: String(cause) })
+      const exchange = Effect.async<HttpClientResponse.HttpClientResponse, HttpClientError.HttpClientError>(
+        (resume) => {
+          let begun = false
+          const fail = (cause: unknown) =>
+            resume(Effect.fail(
+              new HttpClientError.RequestError({
+                request,
+                reason: "Transport",
+                cause: begun || cause instanceof StartRefused ? cause : new NothingWritten({ reason: String(cause) })
+              })
+            ))
+          const body = bytesOf(request)
+          if (body === undefined) {
+            return resume(Effect.fail(
+              new HttpClientError.RequestError({
+                request,
+                reason: "Encode",
+                description: "only bodies held in memory can be sent in one turn"
+              })
+            ))
+          }
+          const secure = url.protocol === "https:"
+          let outgoing: Http.ClientRequest
+          try {
+            outgoing = (secure ? Https : Http).request(url, {
+              agent: secure ? agent.https : agent.http,
+              method: request.method,
+              headers: request.headers
             })
-          ))
-        const body = bytesOf(request)
-        if (body === undefined) {
-          return resume(Effect.fail(
-            new HttpClientError.RequestError({
-              request,
-              reason: "Encode",
-              description: "only bodies held in memory can be sent in one turn"
+          } catch (cause) {
+            return fail(cause)
+          }
+          outgoing.on("error", fail)
+          // The connection is open here, and the bytes leave when the listeners of this event have run.
+          outgoing.once("socket", () => {
+            if (mayStart()) begun = true
+            else outgoing.destroy(new StartRefused())
+          })
+          outgoing.once("response", (incoming) => {
+            const chunks: Array<Buffer> = []
+            let size = 0
+            incoming.on("data", (chunk: Buffer) => {
+              chunks.push(chunk)
+              size += chunk.length
+              if (size > answerBytesMax) incoming.destroy(new Error(`an answer of more than ${answerBytesMax} bytes`))
             })
-          ))
-        }
-        const secure = url.protocol === "https:"
-        let outgoing: Http.ClientRequest
-        try {
-          outgoing = (secure ? Https : Http).request(url, {
-            agent: secure ? agent.https : agent.http,
-            method: request.method,
-            headers: request.headers
+            incoming.on("error", fail)
+            incoming.on("end", () => resume(Effect.succeed(response(request, incoming, Buffer.concat(chunks)))))
           })
-        } catch (cause) {
-          return fail(cause)
+          outgoing.end(body)
+          return Effect.sync(() => outgoing.destroy())
         }
-        outgoing.on("error", fail)
-        // The connection is open here, and the bytes leave when the listeners of this event have run.
-        outgoing.once("socket", () => {
-          if (mayStart()) begun = true
-          else outgoing.destroy(new StartRefused())
-        })
-        outgoing.once("response", (incoming) => {
-          const chunks: Array<Buffer> = []
-          let size = 0
-          incoming.on("data", (chunk: Buffer) => {
-            chunks.push(chunk)
-            size += chunk.length
-            if (size > answerBytesMax) incoming.destroy(new Error(`an answer of more than ${answerBytesMax} bytes`))
-          })
-          incoming.on("error", fail)
-          incoming.on("end", () => resume(Effect.succeed(response(request, incoming, Buffer.concat(chunks)))))
-        })
-        outgoing.end(body)
-        return Effect.sync(() => outgoing.destroy())
-      })
+      )
+      return connections.withPermits(1)(exchange)
     })
   })
 

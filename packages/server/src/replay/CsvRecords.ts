@@ -11,7 +11,8 @@ export const recordBytesMax = 64 * 1024
 
 /**
  * Batches of records, each with the fields of `columns` in that order; other columns are left out. At most `limit` records
- * (the header does not count); what comes after them is not looked at. Throws `ReplayInputError`.
+ * (the header does not count); what comes after them, but for the few bytes by which the parser looks ahead, is not looked
+ * at. Throws `ReplayInputError`.
  */
 export async function* csvRecords(
   file: ReplayFile,
@@ -20,6 +21,7 @@ export async function* csvRecords(
 ): AsyncGenerator<ReadonlyArray<ReadonlyArray<string>>, void, undefined> {
   let header: ReadonlyArray<string> | undefined
   let picked: ReadonlyArray<number> | undefined
+  let inOrder = false
   let records = 0
   let linesBefore = 0
   let batch: Array<ReadonlyArray<string>> = []
@@ -28,6 +30,7 @@ export async function* csvRecords(
     if (picked === undefined) {
       header = record
       picked = pickColumns(file, columns, record)
+      inOrder = picked.length === record.length && picked.every((index, at) => index === at)
     } else if (records < limit) {
       if (record.length !== header?.length) {
         throw file.error("ColumnCount", `${record.length} fields where the header has ${header?.length}`, {
@@ -35,7 +38,7 @@ export async function* csvRecords(
         })
       }
       records += 1
-      batch.push(picked.map((index) => record[index] ?? ""))
+      batch.push(inOrder ? record : picked.map((index) => record[index] ?? ""))
     }
     linesBefore = line
   }
@@ -64,7 +67,13 @@ export async function* csvRecords(
   // Errors come with the call that they belong to; without a listener they would end the process as well.
   parser.on("error", () => {})
   const told = (call: (done: (cause?: Error | null) => void) => void): Promise<unknown> =>
-    new Promise((resolve) => call((cause) => resolve(cause ?? undefined)))
+    new Promise((resolve) => {
+      try {
+        call((cause) => resolve(cause ?? undefined))
+      } catch (cause) {
+        resolve(cause) // thrown by `take`
+      }
+    })
 
   try {
     for await (const chunk of file.chunks()) {

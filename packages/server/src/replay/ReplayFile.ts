@@ -136,6 +136,7 @@ const validBytes = (bytes: Buffer): number => {
   return valid - unfinishedBytes(bytes.subarray(0, valid))
 }
 
+/** Stops at the first byte that is not UTF-8; what comes before it is handed on first, a limit may end there. */
 async function* checkedText(
   chunks: AsyncIterable<Buffer>,
   error: ReplayFile["error"]
@@ -144,25 +145,26 @@ async function* checkedText(
   let before = 0
   let rest: Buffer = Buffer.alloc(0)
 
-  const check = (text: Buffer): Buffer => {
-    if (!isUtf8(text)) {
-      const valid = validBytes(text)
-      for (let at = text.indexOf(newline); at >= 0 && at < valid; at = text.indexOf(newline, at + 1)) line += 1
-      const found = text.subarray(valid, valid + 4).toString("hex").replaceAll(/(..)(?=.)/g, "$1 ")
-      throw error("NotUtf8", `no character begins with the bytes ${found}`, { line, byte: before + valid })
-    }
+  const withoutMark = (text: Buffer): Buffer =>
+    before === 0 && text.subarray(0, 3).equals(byteOrderMark) ? text.subarray(3) : text
+  const count = (text: Buffer): void => {
     for (let at = text.indexOf(newline); at >= 0; at = text.indexOf(newline, at + 1)) line += 1
-    const isFirst = before === 0
     before += text.length
-    return isFirst && text.subarray(0, 3).equals(byteOrderMark) ? text.subarray(3) : text
+  }
+  async function* checked(bytes: Buffer): AsyncGenerator<Buffer, void, undefined> {
+    const text = isUtf8(bytes) ? bytes : bytes.subarray(0, validBytes(bytes))
+    if (text.length > 0) yield withoutMark(text)
+    count(text)
+    if (text.length === bytes.length) return
+    const found = bytes.subarray(text.length, text.length + 4).toString("hex").replaceAll(/(..)(?=.)/g, "$1 ")
+    throw error("NotUtf8", `no character begins with the bytes ${found}`, { line, byte: before })
   }
 
   for await (const chunk of chunks) {
     const bytes = rest.length === 0 ? chunk : Buffer.concat([rest, chunk])
     const whole = bytes.length - unfinishedBytes(bytes)
     rest = bytes.subarray(whole)
-    const text = check(bytes.subarray(0, whole))
-    if (text.length > 0) yield text
+    yield* checked(bytes.subarray(0, whole))
   }
-  if (rest.length > 0) check(rest)
+  yield* checked(rest)
 }

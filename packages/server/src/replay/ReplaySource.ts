@@ -199,7 +199,7 @@ export const generated = (input: GeneratedShopInput = {}): Effect.Effect<ReplayS
         tally.restart()
         return all.pipe(
           Stream.mapChunks((chunk) => {
-            for (const _ of chunk) tally.line()
+            Chunk.forEach(chunk, () => tally.line())
             return chunk
           })
         )

@@ -34,7 +34,10 @@ const make = (baseUrl: string, apiKey: Redacted.Redacted) =>
         if (response.status !== 200) return yield* unavailable(`HTTP ${response.status}: ${text}`)
         return yield* Schema.decodeUnknown(Schema.parseJson(answer))(text)
       }).pipe(
-        Effect.timeoutFail({ duration: answerWithin, onTimeout: () => unavailable(`no answer within ${answerWithin}`) }),
+        Effect.timeoutFail({
+          duration: answerWithin,
+          onTimeout: () => unavailable(`no answer within ${answerWithin}`)
+        }),
         Effect.mapError((error) =>
           error._tag === "SettingsRefused" || error._tag === "SandboxUnavailable" ? error : unavailable(error)
         )

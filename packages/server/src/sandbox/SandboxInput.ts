@@ -55,7 +55,9 @@ const optional = <A>(value: unknown, where: string, read: (value: unknown, where
 
 const content = (value: unknown, where: string) => {
   if (!isObject(value)) return stop(where, "an object of texts is expected")
-  return Object.fromEntries(Object.entries(value).map(([part, text]) => [part, string(text, `${where}.${part}`, textMax)]))
+  return Object.fromEntries(
+    Object.entries(value).map(([part, text]) => [part, string(text, `${where}.${part}`, textMax)])
+  )
 }
 const object = (value: unknown, where: string) => isObject(value) ? value : stop(where, "an object is expected")
 
@@ -107,7 +109,7 @@ const Query = Schema.Union(
   Schema.TaggedStruct("Recipients", { mailKey: Schema.String, addresses: names }),
   Schema.TaggedStruct("List", { listId: Schema.String, cursor }),
   Schema.TaggedStruct("Mail", { mailKey: Schema.String, cursor }),
-  Schema.TaggedStruct("Since", { since: Schema.Number, cursor })
+  Schema.TaggedStruct("Since", { since: Schema.Finite, cursor })
 )
 const decodeQuery = Schema.decodeUnknownEither(Query)
 

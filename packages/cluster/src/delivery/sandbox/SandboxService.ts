@@ -3,11 +3,17 @@
  * before anybody is told of it. Used in-process by `ProviderMemory` and behind HTTP by the sandbox of the server package.
  */
 import { Context, Effect, Either, Fiber, Layer, Schema, type Scope } from "effect"
-import { RequestRefused, Sandbox, type SandboxAnswer, type SandboxRequest } from "./Sandbox.ts"
+import { type RequestRefused, Sandbox, type SandboxAnswer, type SandboxRequest } from "./Sandbox.ts"
 import { SandboxControl } from "./SandboxControl.ts"
 import type { SandboxEntry, Started } from "./SandboxEntry.ts"
 import { reportPageMax } from "./SandboxReport.ts"
-import { changeSettings, type Operation, readPatch, type SettingsPatch, type SettingsRefused } from "./SandboxSettings.ts"
+import {
+  changeSettings,
+  type Operation,
+  readPatch,
+  type SettingsPatch,
+  type SettingsRefused
+} from "./SandboxSettings.ts"
 
 /** What becomes of a request, as the client sees it. */
 export type SandboxReply =

@@ -117,7 +117,7 @@ export class SandboxTraffic {
     }
     this.keep(seen)
     this.open.set(entry.n, seen)
-    for (const of of ["total", entry.op] as const) {
+    for (const  of of["total", entry.op] as const) {
       this.requests[of]++
       this.peak[of] = Math.max(this.peak[of], this.underWay[of] + 1)
       this.peakRate[of] = Math.max(this.peakRate[of], this.starts[of].count(entry.at) + 1)
@@ -146,7 +146,7 @@ export class SandboxTraffic {
     this.lastEndAt = entry.at
     this.answers[entry.status] = (this.answers[entry.status] ?? 0) + 1
     if (seen.breach !== undefined) this.throttled++
-    else for (const of of ["total", seen.op] as const) this.underWay[of]--
+    else for (const  of of["total", seen.op] as const) this.underWay[of]--
   }
 
   /** A new process: what was under way died with the old one. */
@@ -180,7 +180,7 @@ export class SandboxTraffic {
       if (seen.breach !== undefined) continue
       next.keep(seen)
       next.open.set(seen.n, seen)
-      for (const of of ["total", seen.op] as const) {
+      for (const  of of["total", seen.op] as const) {
         next.requests[of]++
         next.underWay[of]++
         next.peak[of] = next.underWay[of]

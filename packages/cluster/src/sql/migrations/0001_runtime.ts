@@ -11,8 +11,8 @@ create table outcome (
   primary key (command, kind, actor)
 ) partition by range (command);
 
--- Creates the daily partitions that commands of the given window can fall into and drops those that ended before it.
-create function outcome_partitions(from_ms bigint, to_ms bigint) returns void language plpgsql as $$
+-- Creates the daily partitions that commands of the given window can fall into and, if asked to, drops those before it.
+create function outcome_partitions(from_ms bigint, to_ms bigint, drop_older boolean) returns void language plpgsql as $$
 declare
   day bigint := 86400000;
   d bigint;
@@ -31,7 +31,7 @@ begin
   end loop;
   for part in
     select c.relname from pg_inherits i join pg_class c on c.oid = i.inhrelid
-    where i.inhparent = 'outcome'::regclass and substr(c.relname, 9)::bigint < from_ms / day
+    where drop_older and i.inhparent = 'outcome'::regclass and substr(c.relname, 9)::bigint < from_ms / day
   loop
     execute format('drop table %I', part.relname);
   end loop;
@@ -42,10 +42,13 @@ create table outbox (
   kind text not null,
   actor text not null,
   version bigint not null,
+  -- The order of relaying: an actor's commits follow one another, so its rows are in order; gaps mean nothing.
+  seq bigint generated always as identity,
   -- [{"at": ms, "happening": {...}}, ...]: their place in the array is n of the key (actor, version, n)
   happenings jsonb not null,
   primary key (kind, actor, version)
 );
+create index outbox_seq on outbox (seq);
 
 -- How many cells a kind has (R11): checked at start, since an actor's cell follows from its id.
 create table cell_generation (
@@ -62,6 +65,20 @@ create table placement (
   cell text not null,
   epoch integer not null,
   primary key (kind, actor)
+);
+
+-- Who found which runner unreachable, and when (R22): one prober alone may be the one that is cut off.
+create table runner_suspicion (
+  address text not null,
+  prober text not null,
+  at timestamptz not null default clock_timestamp(),
+  primary key (address, prober)
+);
+
+-- Members that probe, gateways included; a runner's name is its address.
+create table cluster_member (
+  name text primary key,
+  seen_at timestamptz not null default clock_timestamp()
 );
 
 -- The shop's clock: one row. 'real' is the database's; 'logical' is moved by the replay that owns it.

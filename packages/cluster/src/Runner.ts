@@ -1,0 +1,83 @@
+/**
+ * The layers of one member of the cluster: a runner hosts cells and works off what is durable, a gateway only sends.
+ * Platform and configuration are left open; the server supplies them.
+ */
+import { Singleton } from "@effect/cluster"
+import { Duration, Effect, Layer } from "effect"
+import * as ActorClientCluster from "./actor/ActorClientCluster.ts"
+import type { ActorKind } from "./actor/ActorKind.ts"
+import * as CellEntity from "./actor/CellEntity.ts"
+import { LocalCells } from "./actor/CellEntity.ts"
+import { cellsDefault, checkCells } from "./actor/Placement.ts"
+import * as Retention from "./actor/Retention.ts"
+import * as Timers from "./actor/Timers.ts"
+import { workLoop } from "./actor/WorkLoop.ts"
+import { runDispatcher } from "./delivery/Dispatcher.ts"
+import type { DispatcherSettings } from "./delivery/DispatcherSettings.ts"
+import type { Render } from "./delivery/ListContent.ts"
+import { providerKind } from "./delivery/ProviderActor.ts"
+import { campaignKind } from "./marketing/CampaignActor.ts"
+import { EventLog, partitions } from "./marketing/EventLog.ts"
+import * as EventProcessor from "./marketing/EventProcessor.ts"
+import { memberKind } from "./marketing/MemberActor.ts"
+import * as RunWorker from "./marketing/RunWorker.ts"
+import { productKind } from "./stock/ProductActor.ts"
+
+/** Rests of the workers when there is nothing to do: what each adds to a realtime event's way, at most. */
+export const relayRest = Duration.millis(25)
+export const eventsRest = Duration.millis(50)
+export const runsRest = Duration.millis(50)
+
+/** Hosts one kind: its cells and its timers. */
+const host = <State, Command, Reply, Event>(kind: ActorKind<State, Command, Reply, Event>) =>
+  Layer.merge(CellEntity.layer(kind), Timers.layer(kind))
+
+/** Every kind of actor, on this runner. Refuses to start when the store counts its cells differently. */
+const kinds = Layer.mergeAll(host(productKind), host(memberKind), host(campaignKind), host(providerKind)).pipe(
+  Layer.provide(LocalCells.layer),
+  Layer.provide(
+    Layer.effectDiscard(
+      Effect.forEach(
+        [productKind, memberKind, campaignKind, providerKind],
+        (kind) => checkCells(kind.name, cellsDefault),
+        { discard: true }
+      )
+    )
+  )
+)
+
+const relay = Singleton.make(
+  "outbox-relay",
+  Effect.flatMap(EventLog, (log) => workLoop("The outbox relay", relayRest, log.relay))
+)
+
+/** A processor per partition, spread over the runners. */
+const events = Layer.unwrapEffect(Effect.map(EventProcessor.make, (processor) =>
+  Layer.mergeAll(
+    Layer.empty,
+    ...Array.from({ length: partitions }, (_, partition) =>
+      Singleton.make(
+        `events-${partition}`,
+        workLoop(`Events of partition ${partition}`, eventsRest, processor.step(partition))
+      ))
+  )))
+
+const runs = Layer.unwrapEffect(
+  Effect.map(RunWorker.make, (worker) => Singleton.make("runs", workLoop("Runs", runsRest, worker.step)))
+)
+
+/** One dispatcher per provider account, wherever the cluster puts it. */
+export const dispatcher = (settings: DispatcherSettings, render: Render) =>
+  Singleton.make(`dispatcher-${settings.account}`, runDispatcher({ settings, render, members: memberKind }))
+
+/** Sends commands to actors, from any member. */
+export const client = ActorClientCluster.layer()
+
+/** All that one runner hosts, but for the dispatchers of its provider accounts. */
+export const runner = Layer.mergeAll(
+  kinds,
+  relay,
+  events,
+  runs,
+  Singleton.make("retention", Retention.loop)
+)

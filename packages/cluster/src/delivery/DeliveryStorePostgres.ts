@@ -1,0 +1,221 @@
+/** The dispatcher's store on PostgreSQL. One statement per method: each stands or falls as a whole. */
+import { SqlClient, type SqlError } from "@effect/sql"
+import type { ListState, ListStatus } from "@hikyaku/domain/delivery/List"
+import { Effect, Layer } from "effect"
+import {
+  DeliveryStore,
+  doubtOf,
+  expiriesMax,
+  type Fact,
+  factsMax,
+  groupsMax,
+  heldMax,
+  type ListChange,
+  type ListedDelivery,
+  listsMax,
+  type MadeList,
+  type OpenList,
+  StoreFault
+} from "./DeliveryStore.ts"
+import * as text from "./DeliveryStoreSql.ts"
+
+interface ListRow extends Omit<OpenList, "state"> {
+  readonly status: ListStatus
+  readonly attempt: number
+  readonly doubtful: "upload" | "send" | null
+  readonly upload_id: string | null
+  readonly send_id: string | null
+  readonly reason: string | null
+}
+
+/** A delivery of a list just made, or the one row that says that there is none. */
+interface MadeRow extends Omit<ListedDelivery, "delivery"> {
+  readonly delivery: string | null
+  readonly refused: number
+  readonly deadline: number
+  readonly since: number
+  readonly priority: number
+}
+
+const stateOf = (row: ListRow): ListState => {
+  const { attempt, doubtful, reason, send_id: sendId, status, upload_id: uploadId } = row
+  switch (status) {
+    case "queued":
+    case "uploading":
+    case "completed":
+    case "expired":
+      return { status, attempt }
+    case "failed":
+      return { status, attempt, reason: reason ?? "" }
+    case "uploaded":
+    case "sending":
+      return { status, attempt, uploadId: uploadId ?? "" }
+    case "sent":
+      return { status, attempt, uploadId: uploadId ?? "", sendId: sendId ?? "" }
+    case "unknown":
+      return doubtful === "send"
+        ? { status, attempt, of: "send", uploadId: uploadId ?? "" }
+        : { status, attempt, of: "upload" }
+  }
+}
+
+const openList = (row: ListRow): OpenList => ({
+  id: row.id,
+  campaign: row.campaign,
+  version: row.version,
+  class: row.class,
+  channel: row.channel,
+  state: stateOf(row),
+  priority: row.priority,
+  recipients: row.recipients,
+  polls: row.polls,
+  since: row.since,
+  deadline: row.deadline
+})
+
+const listed = (row: ListedDelivery): ListedDelivery => ({ ...row, parameters: row.parameters ?? {} })
+/** By code units, as every other order of ids here: the database's collation is not ours. */
+const byId = (a: ListedDelivery, b: ListedDelivery) => a.delivery < b.delivery ? -1 : 1
+
+const fault = (cause: SqlError.SqlError) =>
+  new StoreFault({ reason: cause.cause instanceof Error ? cause.cause.message : cause.message })
+
+/** Parameters of a list's change, in the order in which `changeSql` names them. */
+const changeParameters = ({ from, id, to, waitMs }: ListChange): ReadonlyArray<unknown> => [
+  id,
+  from.attempt,
+  from.status,
+  from.status === "unknown" ? from.of : doubtOf(from),
+  to.status,
+  to.status === "unknown" ? to.of : null,
+  "uploadId" in to ? to.uploadId : null,
+  "sendId" in to ? to.sendId : null,
+  "reason" in to ? to.reason : null,
+  waitMs ?? null
+]
+
+export const make = Effect.gen(function*() {
+  const sql = yield* SqlClient.SqlClient
+  const query = <A extends object>(statement: string, parameters: ReadonlyArray<unknown>) =>
+    Effect.mapError(sql.unsafe<A>(statement, parameters), fault)
+  const count = (rows: ReadonlyArray<{ readonly n: number }>) => rows[0]?.n ?? 0
+
+  return DeliveryStore.of({
+    overview: (by, channels, listSize) =>
+      Effect.all({
+        now: Effect.map(query<{ readonly now: number }>(text.now, []), (rows) => rows[0]?.now ?? 0),
+        groups: query<{ readonly class: OpenList["class"] } & Omit<OpenList, "state"> & { readonly full: boolean }>(
+          text.groups,
+          [channels, listSize, groupsMax]
+        ),
+        lists: Effect.map(
+          query<ListRow>(text.openLists, [by.provider, by.epoch, listsMax]),
+          (rows) => rows.map(openList)
+        )
+      }, { concurrency: 3 }),
+
+    makeList: (by, id, key, listSize) =>
+      Effect.map(
+        query<MadeRow>(
+          text.makeList,
+          [by.provider, by.owner, by.epoch, id, key.campaign, key.version, key.class, key.channel, listSize]
+        ),
+        (rows): MadeList => {
+          const first = rows[0]
+          const refused = first?.refused ?? 0
+          if (first === undefined || first.delivery === null) return { list: null, deliveries: [], refused }
+          const { deadline, priority, since } = first
+          const list: OpenList = {
+            ...key,
+            id,
+            state: { status: "queued", attempt: 0 },
+            priority,
+            recipients: rows.length,
+            polls: 0,
+            since,
+            deadline
+          }
+          const deliveries = rows.flatMap(
+            (
+              { deadline: _, delivery, priority: __, refused: ___, since: ____, ...row }
+            ): ReadonlyArray<ListedDelivery> => delivery === null ? [] : [listed({ ...row, delivery })]
+          )
+          return { list, deliveries: deliveries.toSorted(byId), refused }
+        }
+      ),
+
+    deliveries: (list) =>
+      Effect.map(query<ListedDelivery>(text.deliveries, [list]), (rows) => rows.map(listed).toSorted(byId)),
+
+    dropFromList: (list, dropped) =>
+      Effect.asVoid(query(text.dropFromList, [
+        list,
+        dropped.map((one) => one.delivery),
+        dropped.map((one) => one.reason)
+      ])),
+
+    begin: (by, lists) =>
+      Effect.map(
+        query<{ readonly id: string }>(text.begin, [
+          by.epoch,
+          lists.map((list) => list.id),
+          lists.map((list) => list.state.status),
+          lists.map((list) => list.state.attempt)
+        ]),
+        (rows) => new Set(rows.map((row) => row.id))
+      ),
+
+    change: (change) => Effect.map(query(text.change, changeParameters(change)), (rows) => rows.length > 0),
+
+    close: (change, remainder) =>
+      Effect.map(
+        query(text.close, [...changeParameters(change), remainder.status, remainder.reason]),
+        (rows) => rows.length > 0
+      ),
+
+    expireList: (by, list) =>
+      Effect.map(
+        query(text.expireList, [list.id, by.epoch, list.state.status, list.state.attempt]),
+        (rows) => rows.length > 0
+      ),
+
+    expireDue: (channels) => Effect.map(query<{ readonly n: number }>(text.expireDue, [channels, expiriesMax]), count),
+
+    record: (list, results) =>
+      Effect.asVoid(query(text.record, [
+        list,
+        results.map((result) => result.deliveryId),
+        results.map((result) => result.outcome),
+        results.map((result) => result.at),
+        results.map((result) => result.reason ?? null)
+      ])),
+
+    postpone: (list, waitMs) => Effect.asVoid(query(text.postpone, [list, waitMs])),
+
+    claim: (by, settleMs, busy) =>
+      Effect.map(query(text.claim, [by.provider, by.owner, by.epoch, settleMs, busy]), (rows) => rows.length),
+
+    statusOf: (lists) => query(text.statusOf, [lists]),
+
+    held: (channels) => query(text.held, [channels, heldMax]),
+
+    released: (verdicts) =>
+      Effect.asVoid(query(text.released, [
+        verdicts.map((verdict) => verdict.delivery),
+        verdicts.map((verdict) => verdict.dropped)
+      ])),
+
+    facts: query<Fact>(text.facts, [factsMax]),
+
+    relayed: (facts) =>
+      Effect.asVoid(query(text.relayed, [
+        facts.map(({ fact }) => fact._tag),
+        facts.map(({ fact }) => fact.delivery),
+        facts.map(({ applied }) => applied)
+      ])),
+
+    backlog: (bound) => Effect.map(query<{ readonly n: number }>(text.backlog, [bound]), count)
+  })
+})
+
+export const layer: Layer.Layer<DeliveryStore, never, SqlClient.SqlClient> = Layer.effect(DeliveryStore, make)

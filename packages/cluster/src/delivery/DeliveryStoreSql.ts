@@ -1,0 +1,246 @@
+/**
+ * The statements of the dispatcher's store. Instants cross as ms since the epoch. Where a statement ends deliveries it
+ * writes their refunds and sent facts as well: the terminal status and what follows from it are one commit (R19).
+ */
+
+const ms = (expression: string) => `(extract(epoch from ${expression}) * 1000)::float8`
+const after = (parameter: string) => `clock_timestamp() + ${parameter}::float8 * interval '1 millisecond'`
+const open = "status not in ('completed', 'failed', 'expired')"
+/** Refunds what a CTE `gone(id, member, status)` says was provably not sent. */
+const refund = `refund as (
+  insert into delivery_refund (delivery, member, at)
+  select id, member, shop_now() from gone where status in ('failed', 'expired', 'suppressed')
+  on conflict (delivery) do nothing
+)`
+
+export const now = `select ${ms("shop_now()")} as now`
+
+/**
+ * The distinct groups of what is due, by jumping from one to the next in the index: the cost is that of the groups, not of
+ * what is due. A group is represented by its delivery that has been due longest.
+ */
+export const groups = `with recursive at as (select shop_now() as now),
+step as (
+  (select class, campaign, version, channel from delivery where status = 'due' and not held
+    order by class, campaign, version, channel limit 1)
+  union all
+  select n.* from step s cross join lateral (
+    select class, campaign, version, channel from delivery
+    where status = 'due' and not held and (class, campaign, version, channel) > (s.class, s.campaign, s.version, s.channel)
+    order by class, campaign, version, channel limit 1) n
+)
+select s.class, s.campaign, s.version::float8 as version, s.channel, ${ms("h.not_before")} as since,
+  ${ms("h.deadline")} as deadline, h.priority,
+  exists (select from delivery f where f.status = 'due' and not f.held and f.class = s.class and f.campaign = s.campaign
+    and f.version = s.version and f.channel = s.channel and f.not_before <= (select now from at)
+    order by f.not_before, f.id offset $2::integer - 1 limit 1) as full
+from step s cross join lateral (
+  select not_before, deadline, priority from delivery d
+  where d.status = 'due' and not d.held and d.class = s.class and d.campaign = s.campaign and d.version = s.version
+    and d.channel = s.channel and d.not_before <= (select now from at)
+  order by d.not_before, d.id limit 1) h
+where s.channel = any($1::text[])
+limit $3`
+
+const listColumns =
+  `id, campaign, version::float8 as version, class, channel, priority, status, doubtful, upload_id, send_id,
+  reason, recipients, attempt, polls, ${ms("due_since")} as since, ${ms("deadline")} as deadline`
+
+export const openLists = `select ${listColumns} from delivery_list
+where provider = $1 and epoch = $2 and status in ('queued', 'uploaded', 'sent', 'unknown')
+  and (retry_at is null or retry_at <= clock_timestamp())
+order by class = 'batch', deadline limit $3`
+
+export const statusOf = `select id, status, attempt from delivery_list where id = any($1::text[])`
+
+/**
+ * $1 provider, $2 owner, $3 epoch, $4 list, $5 campaign, $6 version, $7 class, $8 channel, $9 size. Marketing needs
+ * consent, an order's own messages only that it was not withdrawn: as the Member actor judges it, again, since days may
+ * lie between. Other channels than mail are addressed by the member's id. What a paused run has asked for waits, what a
+ * cancelled one has asked for is dropped (R17).
+ */
+export const makeList = `with picked as (
+  select d.id, d.run, d.member, d.product, d.parameters, d.deadline, d.not_before, d.priority from delivery d
+  where d.status = 'due' and not d.held and d.campaign = $5 and d.version = $6 and d.class = $7 and d.channel = $8
+    and d.not_before <= shop_now() and d.deadline > shop_now()
+    and not exists (select from run r where r.id = d.run and r.status = 'paused')
+  order by d.not_before, d.id limit $9 for update of d skip locked
+),
+reached as (
+  select p.*, m.language, case when $8 = 'mail' then m.address else m.id end as address,
+    case when run.status = 'cancelled' then 'the run was cancelled'
+      when m.id is null or not m.joined then 'unknown member'
+      when m.withdrawn then 'withdrawn'
+      when m.consents ->> $8 is distinct from 'true' and (m.consents ->> $8 = 'false' or $7 <> 'transactional')
+        then 'no consent'
+      when m.suppressions ->> $8 is not null then 'suppressed: ' || (m.suppressions ->> $8)
+      when $8 = 'mail' and m.address is null then 'no address'
+      when $8 = 'mail' and m.address !~ '^[^[:space:]@]+@[^[:space:]@]+$' then 'not an address'
+    end as barred
+  from picked p left join member m on m.id = p.member
+    left join run on run.id = p.run
+),
+judged as (
+  select r.*, coalesce(r.barred, case
+      when row_number() over (partition by r.run, lower(r.address), r.barred is null order by r.id) > 1
+        or exists (select from delivery e where e.run = r.run and lower(e.address) = lower(r.address))
+      then 'the run reaches this address already' end) as refused
+  from reached r
+),
+gone as (
+  update delivery d set status = 'suppressed', reason = j.refused from judged j
+  where d.id = j.id and j.refused is not null returning d.id, d.member, d.status
+),
+${refund},
+list as (
+  insert into delivery_list (id, provider, owner, epoch, campaign, version, class, channel, priority, status, recipients,
+    due_since, deadline)
+  select $4, $1, $2, $3::integer, $5, $6, $7, $8, max(priority), 'queued', count(*), min(not_before), min(deadline)
+  from judged where refused is null having count(*) > 0
+  returning id, deadline, due_since, priority
+),
+moved as (
+  update delivery d set status = 'listed', list_id = l.id, address = j.address from judged j, list l
+  where d.id = j.id and j.refused is null returning d.id
+)
+select g.refused, x.* from (select count(*)::float8 as refused from gone) g left join (
+  select j.id as delivery, j.run, j.member, j.address, j.language, j.product, j.parameters,
+    ${ms("l.deadline")} as deadline, ${ms("l.due_since")} as since, l.priority
+  from judged j, list l where j.refused is null) x on true`
+
+export const deliveries = `select d.id as delivery, d.run, d.member, d.address, m.language, d.product, d.parameters
+from delivery d left join member m on m.id = d.member where d.list_id = $1 and d.status = 'listed'`
+
+export const dropFromList = `with bad as (select * from unnest($2::text[], $3::text[]) as b(id, reason)),
+gone as (
+  update delivery d set status = 'failed', reason = b.reason from bad b
+  where d.id = b.id and d.list_id = $1 and d.status = 'listed' returning d.id, d.member, d.status
+),
+${refund}
+update delivery_list set recipients = recipients - (select count(*) from gone), updated_at = clock_timestamp() where id = $1`
+
+export const begin = `update delivery_list l set
+  status = case w.status when 'queued' then 'uploading' else 'sending' end,
+  attempt = l.attempt + 1,
+  sent_at = case when w.status = 'uploaded' then shop_now() else l.sent_at end,
+  updated_at = clock_timestamp(), retry_at = null
+from unnest($2::text[], $3::text[], $4::integer[]) as w(id, status, attempt)
+where l.id = w.id and l.status = w.status and l.attempt = w.attempt and l.epoch = $1 and l.deadline > shop_now()
+  and w.status in ('queued', 'uploaded')
+returning l.id`
+
+/** $1 list, $2 attempt, $3 status, $4 the doubt that leads to the same; $5 to $10 the new status and its details. */
+const changed = `update delivery_list set status = $5, doubtful = $6, upload_id = coalesce($7, upload_id),
+  send_id = coalesce($8, send_id), reason = $9,
+  retry_at = case when $10::float8 is null then null else ${after("$10")} end, updated_at = clock_timestamp()
+where id = $1 and attempt = $2 and (status = $3 or status = 'unknown' and doubtful = $4) and status <> $5
+returning id`
+
+export const change = changed
+
+/** $11, $12: status and reason of what has no result. */
+export const close = `with list as (${changed}),
+gone as (
+  update delivery d set status = $11, reason = $12 from list l where d.list_id = l.id and d.status = 'listed'
+  returning d.id, d.member, d.status
+),
+${refund}
+select id from list`
+
+export const expireList = `with list as (
+  update delivery_list set status = 'expired', reason = 'deadline passed', updated_at = clock_timestamp()
+  where id = $1 and epoch = $2 and status = $3 and attempt = $4 and status in ('queued', 'uploaded')
+    and deadline <= shop_now()
+  returning id
+),
+gone as (
+  update delivery d set
+    status = case when d.deadline <= shop_now() then 'expired' else 'due' end,
+    reason = case when d.deadline <= shop_now() then 'deadline passed' end,
+    list_id = case when d.deadline <= shop_now() then d.list_id end,
+    address = case when d.deadline <= shop_now() then d.address end
+  from list l where d.list_id = l.id and d.status = 'listed' returning d.id, d.member, d.status
+),
+${refund}
+select id from list`
+
+export const expireDue = `with late as (
+  select id from delivery where status = 'due' and deadline <= shop_now() and channel = any($1::text[])
+  order by deadline limit $2 for update skip locked
+),
+gone as (
+  update delivery d set status = 'expired', reason = 'deadline passed' from late where d.id = late.id
+  returning d.id, d.member, d.status
+),
+${refund}
+select count(*)::float8 as n from gone`
+
+/**
+ * $1 list, then ids, outcomes, instants and reasons. A bounce was sent: it was tried, and the member's caps count it. On a
+ * replay the provider's clock means nothing: the message counts from when its send began.
+ */
+export const record = `with result as (
+  select * from unnest($2::text[], $3::text[], $4::float8[], $5::text[]) as r(id, outcome, at, reason)
+),
+gone as (
+  update delivery d set
+    status = case r.outcome when 'Rejected' then 'failed' else 'sent' end,
+    result = r.outcome, reason = r.reason,
+    sent_at = case when r.outcome = 'Rejected' then null
+      when c.mode = 'logical' then l.sent_at else to_timestamp(r.at / 1000.0) end
+  from result r, delivery_list l, shop_clock c
+  where l.id = $1 and d.id = r.id and d.list_id = l.id and d.status in ('listed', 'unknown')
+  returning d.id, d.member, d.status, d.sent_at
+),
+sent as (
+  insert into delivery_sent (delivery, member, at) select id, member, sent_at from gone where status = 'sent'
+  on conflict (delivery) do nothing
+),
+${refund}
+select count(*) from gone`
+
+export const postpone = `update delivery_list set polls = polls + 1, retry_at = ${after("$2")} where id = $1`
+
+export const claim = `update delivery_list set owner = $2, epoch = $3, updated_at = clock_timestamp(),
+  status = case when status in ('uploading', 'sending') then 'unknown' else status end,
+  doubtful = case status when 'uploading' then 'upload' when 'sending' then 'send' else doubtful end,
+  retry_at = case when status in ('uploading', 'sending') then ${after("$4")} else retry_at end
+where provider = $1 and ${open}
+  and (epoch < $3 or epoch = $3 and status in ('uploading', 'sending') and id <> all($5::text[]))
+returning id`
+
+export const held = `select id as delivery, member from delivery
+where status = 'due' and held and not_before <= shop_now() and deadline > shop_now() and channel = any($1::text[])
+order by not_before limit $2`
+
+/** $1 deliveries, $2 why they are dropped, null for those released. */
+export const released = `with v as (select * from unnest($1::text[], $2::text[]) as v(id, dropped)),
+freed as (
+  update delivery d set held = false from v where d.id = v.id and v.dropped is null and d.status = 'due' returning d.id
+),
+gone as (
+  update delivery d set status = 'suppressed', reason = v.dropped from v
+  where d.id = v.id and v.dropped is not null and d.status = 'due' returning d.id, d.member, d.status
+),
+${refund}
+select count(*) from gone`
+
+const factColumns = "delivery, member, at, relay_attempts"
+export const facts = `select tag as "_tag", delivery, member, ${ms("at")} as at from (
+  (select 'Sent' as tag, ${factColumns} from delivery_sent where relayed_at is null order by relay_attempts, at limit $1)
+  union all
+  (select 'Refund' as tag, ${factColumns} from delivery_refund where relayed_at is null order by relay_attempts, at limit $1)
+) f order by relay_attempts, at limit $1`
+
+export const relayed =
+  `with f as (select * from unnest($1::text[], $2::text[], $3::boolean[]) as f(tag, delivery, applied)),
+sent as (
+  update delivery_sent t set relay_attempts = relay_attempts + 1,
+    relayed_at = case when f.applied then clock_timestamp() end
+  from f where f.tag = 'Sent' and t.delivery = f.delivery and t.relayed_at is null
+)
+update delivery_refund t set relay_attempts = relay_attempts + 1,
+  relayed_at = case when f.applied then clock_timestamp() end
+from f where f.tag = 'Refund' and t.delivery = f.delivery and t.relayed_at is null`
+
+export const backlog = `select delivery_backlog($1)::float8 as n`

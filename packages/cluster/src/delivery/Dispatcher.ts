@@ -1,0 +1,141 @@
+/**
+ * The dispatcher of one provider account: turns due deliveries into recipient lists, and takes the lists through upload,
+ * send and completion at the provider's pace. It runs as a singleton of the cluster; should two run after a split brain,
+ * the Provider actor grants slots to the later one alone, and every step of a list is a conditional update, so that the
+ * worst that can happen is that one of them works in vain.
+ *
+ * All it knows is in the store. A dispatcher that takes over withholds the slots whose fate is unknown (R20), puts the
+ * lists that were asking for something in doubt, and reconciles them with the provider's history before anything is
+ * repeated (R21).
+ */
+import { hasEnded, slotParts } from "@hikyaku/domain/delivery/List"
+import type { MemberCommand, MemberReply } from "@hikyaku/domain/marketing/Member"
+import { Clock, Duration, Effect, Queue } from "effect"
+import { ActorClient } from "../actor/ActorClient.ts"
+import type { ActorKind } from "../actor/ActorKind.ts"
+import { ShopClock } from "../actor/ShopClock.ts"
+import { DeliveryStore, type Ownership } from "./DeliveryStore.ts"
+import type { DispatcherSettings } from "./DispatcherSettings.ts"
+import { makeTurns } from "./DispatchTurn.ts"
+import { makeContents, type Render } from "./ListContent.ts"
+import { makeRequests, type Work } from "./ListRequests.ts"
+import { makeRelay } from "./MemberRelay.ts"
+import { Provider } from "./Provider.ts"
+import { providerKind } from "./ProviderActor.ts"
+import { type Deposed, freshId, makeDesk, release, takeOver } from "./SlotDesk.ts"
+
+/** How long a dispatcher rests after a fault, ms. */
+const faultMs = 200
+/** An account without limits is looked at again after so long, ms. */
+const noLimitsMs = 1_000
+/** A deposed dispatcher takes over again when the one that deposed it was silent for so long, ms. */
+export const silenceMs = 15_000
+/** How often a deposed dispatcher looks whether the other is alive, ms. */
+const watchMs = 2_000
+
+export interface DispatcherOptions<State, Event> {
+  readonly settings: DispatcherSettings
+  readonly render: Render
+  readonly members: ActorKind<State, MemberCommand, MemberReply, Event>
+}
+
+/** Tells the actor which withheld slots are free: those of which the lists say how their requests ended. */
+const freeKnown = (ownership: Ownership, withheld: Parameters<typeof release>[1]) =>
+  Effect.gen(function*() {
+    const store = yield* DeliveryStore
+    const parts = withheld.map((slot) => ({ slot, part: slotParts(slot.id) }))
+    const rows = yield* store.statusOf([...new Set(parts.flatMap(({ part }) => part === null ? [] : [part.list]))])
+    const byId = new Map(rows.map((row) => [row.id, row]))
+    const ended = parts.filter(({ part }) => {
+      const row = part === null ? undefined : byId.get(part.list)
+      return part !== null && row !== undefined && hasEnded(row, part.operation, part.attempt)
+    })
+    yield* release(ownership, ended.map(({ slot }) => slot))
+  })
+
+/** One reign: from the takeover to being deposed. Faults of store and messages are waited out. */
+const reign = <State, Event>(options: DispatcherOptions<State, Event>) =>
+  Effect.gen(function*() {
+    const { settings } = options
+    const store = yield* DeliveryStore
+    const provider = yield* Provider
+    const owner = yield* freshId
+    const { limits, ownership, withheld } = yield* takeOver(settings.account, owner, settings.limits)
+    // Before the claim: it puts in doubt what this reads.
+    yield* freeKnown(ownership, withheld)
+
+    const wake = yield* Queue.sliding<void>(1)
+    const desk = yield* makeDesk<Work>(ownership, limits)
+    const contents = yield* makeContents(options.render)
+    const requests = yield* makeRequests(settings, contents)
+    const turns = yield* makeTurns(settings, desk, requests, contents, wake)
+    // An earlier owner may still start what it was granted, and the provider then work on it.
+    const doubtMs = settings.leaseMs + Duration.toMillis(provider.promises.requestTimeout) + requests.settleMs
+    const claim = Effect.suspend(() => store.claim(ownership, doubtMs, turns.busy())).pipe(
+      Effect.tap((lists) => lists === 0 ? Effect.void : Effect.logInfo(`Took over ${lists} lists of earlier owners`))
+    )
+    yield* claim
+    yield* Effect.logInfo("Dispatching").pipe(
+      Effect.annotateLogs({ account: settings.account, epoch: ownership.epoch })
+    )
+
+    let claimAt = (yield* Clock.currentTimeMillis) + settings.claimMs
+    const step = Effect.gen(function*() {
+      const now = yield* Clock.currentTimeMillis
+      if (now >= claimAt) {
+        claimAt = now + settings.claimMs
+        yield* claim
+      }
+      return yield* turns.turn
+    }).pipe(
+      Effect.catchTag("StoreFault", (fault) => waitOut("The store does not answer", fault)),
+      Effect.catchTags({
+        Overloaded: (fault) => waitOut("The Provider actor is overloaded", fault),
+        NoAnswer: (fault) => waitOut("The Provider actor does not answer", fault),
+        CommandFault: (fault) => waitOut("The Provider actor fails", fault),
+        CommandExpired: (fault) => waitOut("A command to the Provider actor came too late", fault),
+        ContentDiffers: (fault) => waitOut("A command to the Provider actor was taken for another", fault)
+      })
+    )
+    return yield* Effect.forever(
+      Effect.flatMap(step, (restMs) => Effect.timeoutOption(Queue.take(wake), Duration.millis(Math.max(1, restMs))))
+    )
+  }).pipe(Effect.scoped)
+
+const waitOut = (what: string, fault: unknown) => Effect.as(Effect.logWarning(what, fault), faultMs)
+
+/**
+ * Dispatches for ever. Deposed, it steps back and watches: the account is taken over again only when the one that deposed
+ * it has fallen silent.
+ */
+export const runDispatcher = <State, Event>(
+  options: DispatcherOptions<State, Event>
+): Effect.Effect<never, never, DeliveryStore | Provider | ActorClient | ShopClock> =>
+  Effect.gen(function*() {
+    const relay = yield* makeRelay(options.members, options.settings.channels)
+    const client = yield* ActorClient
+    const clock = yield* ShopClock
+    const { account } = options.settings
+    const isSilent = client.send(providerKind, { actor: account, command: { _tag: "ReadProvider" } }).pipe(
+      Effect.map((view) => view._tag === "ProviderView" && clock.real() - view.seenAt >= silenceMs),
+      Effect.orElseSucceed(() => false)
+    )
+    const stepBack = (deposed: Deposed) =>
+      Effect.logWarning("Another dispatcher has taken the account over").pipe(
+        Effect.annotateLogs({ account, owner: deposed.owner }),
+        Effect.zipRight(Effect.repeat(Effect.delay(isSilent, Duration.millis(watchMs)), { until: (silent) => silent })),
+        Effect.asVoid
+      )
+    const reigns = reign(options).pipe(
+      Effect.catchTag("Deposed", stepBack),
+      Effect.catchTag("NoLimits", () => Effect.sleep(Duration.millis(noLimitsMs))),
+      Effect.catchAll((fault) =>
+        Effect.zipRight(
+          Effect.logWarning("Dispatching could not begin; it will be tried again", fault),
+          Effect.sleep(Duration.millis(faultMs))
+        )
+      ),
+      Effect.forever
+    )
+    return yield* Effect.zipLeft(reigns, relay.forever(options.settings.relayMs), { concurrent: true })
+  })

@@ -1,0 +1,106 @@
+/**
+ * What the dispatcher's store owes the members, told until they have it: deliveries that were sent narrow what they occupy,
+ * those provably not sent are refunded (R18, R19), held ones are judged again when their time has come. Rows are pulled and
+ * marked (R12); each command can be repeated, since the Member actor applies it once per delivery.
+ */
+import type { Channel } from "@hikyaku/domain/marketing/Event"
+import type { MemberCommand, MemberReply } from "@hikyaku/domain/marketing/Member"
+import { Duration, Effect, Either } from "effect"
+import { ActorClient } from "../actor/ActorClient.ts"
+import type { ActorKind } from "../actor/ActorKind.ts"
+import { DeliveryStore, type Fact, factsMax, heldMax } from "./DeliveryStore.ts"
+
+/** How long the relay rests after a fault, ms. */
+const faultMs = 500
+
+const commandOf = (fact: Fact): MemberCommand =>
+  fact._tag === "Sent"
+    ? { _tag: "Sent", delivery: fact.delivery, at: Math.round(fact.at) }
+    : { _tag: "Refund", delivery: fact.delivery }
+
+/** What a member's judgement means for the delivery: null lets it go, undefined that it has to be asked again. */
+const verdictOf = (reply: MemberReply): string | null | undefined => {
+  switch (reply._tag) {
+    case "Released":
+      return null
+    case "Dropped":
+      return `judged again: ${reply.reason}`
+    case "NotHeld":
+      return "judged again: its member knows nothing of it"
+    default:
+      return undefined
+  }
+}
+
+export interface MemberRelay {
+  /** Tells one page of facts; answers how many the members have now. */
+  readonly tell: Effect.Effect<number>
+  /** Has one page of held deliveries judged; answers how many were. */
+  readonly judge: Effect.Effect<number>
+  /** Both, for ever, resting `restMs` when there is nothing to do. */
+  readonly forever: (restMs: number) => Effect.Effect<never>
+}
+
+export const makeRelay = <State, Event>(
+  kind: ActorKind<State, MemberCommand, MemberReply, Event>,
+  channels: ReadonlyArray<Channel>
+) =>
+  Effect.gen(function*() {
+    const store = yield* DeliveryStore
+    const client = yield* ActorClient
+
+    const tell = Effect.gen(function*() {
+      const facts = yield* store.facts
+      if (facts.length === 0) return 0
+      const replies = yield* client.sendAll(
+        kind,
+        facts.map((fact) => ({ actor: fact.member, command: commandOf(fact) }))
+      )
+      const marks = facts.map((fact, index) => {
+        const reply = replies[index]
+        return { fact, applied: reply !== undefined && Either.isRight(reply) }
+      })
+      yield* store.relayed(marks)
+      return marks.filter((mark) => mark.applied).length
+    })
+
+    const judge = Effect.gen(function*() {
+      const held = yield* store.held(channels)
+      if (held.length === 0) return 0
+      const replies = yield* client.sendAll(
+        kind,
+        held.map(({ delivery, member }) => ({ actor: member, command: { _tag: "Release" as const, delivery } }))
+      )
+      const verdicts = held.flatMap(({ delivery }, index) => {
+        const reply = replies[index]
+        const dropped = reply !== undefined && Either.isRight(reply) ? verdictOf(reply.right) : undefined
+        return dropped === undefined ? [] : [{ delivery, dropped }]
+      })
+      if (verdicts.length > 0) yield* store.released(verdicts)
+      return verdicts.length
+    })
+
+    const tolerant = (work: Effect.Effect<number, unknown>): Effect.Effect<number> =>
+      work.pipe(
+        Effect.catchAll((fault) =>
+          Effect.logWarning("The members could not be told; it will be tried again", fault).pipe(
+            Effect.zipRight(Effect.sleep(Duration.millis(faultMs))),
+            Effect.as(0)
+          )
+        )
+      )
+    const loop = (work: Effect.Effect<number>, page: number, restMs: number): Effect.Effect<never> =>
+      Effect.forever(
+        Effect.flatMap(work, (done) => done >= page ? Effect.yieldNow() : Effect.sleep(Duration.millis(restMs)))
+      )
+
+    const relay: MemberRelay = {
+      tell: tolerant(tell),
+      judge: tolerant(judge),
+      forever: (restMs) =>
+        Effect.zipLeft(loop(tolerant(tell), factsMax, restMs), loop(tolerant(judge), heldMax, restMs), {
+          concurrent: true
+        })
+    }
+    return relay
+  })

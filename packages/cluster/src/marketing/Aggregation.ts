@@ -1,0 +1,83 @@
+/**
+ * What the log means for segments and rules: the catalogue of products as marketing sees it, favourites, and activity per
+ * member, product and day. Set statements over a range of offsets, in one transaction with the consumer's own offset: each
+ * event counts exactly once, whatever crashes in between.
+ */
+import { SqlClient } from "@effect/sql"
+import { Effect } from "effect"
+
+const consumer = "aggregate"
+
+/** Products as published, the last word of the range; absent fields keep what they were. */
+const published = `insert into catalogue_product (id, name, price, category, brand, attributes, withdrawn)
+select distinct on (happening->>'product') happening->>'product', happening->>'name', (happening->>'price')::float8,
+  happening->>'category', happening->>'brand', coalesce(happening->'attributes', '{}'), false
+from event_log where partition = $1 and "offset" > $2 and "offset" <= $3 and type = 'ProductPublished'
+order by happening->>'product', "offset" desc
+on conflict (id) do update set name = excluded.name, price = excluded.price, withdrawn = false,
+  category = coalesce(excluded.category, catalogue_product.category),
+  brand = coalesce(excluded.brand, catalogue_product.brand), attributes = excluded.attributes`
+
+/** The last price, stock and withdrawal that the range states of a product it knows. */
+const changed = (type: string, set: string) =>
+  `update catalogue_product c set ${set} from (
+  select distinct on (happening->>'product') happening->>'product' as product, happening as h
+  from event_log where partition = $1 and "offset" > $2 and "offset" <= $3 and type in (${type})
+  order by happening->>'product', "offset" desc
+) e where c.id = e.product`
+
+const favourited = `insert into favourite (member, product, category, brand, at)
+select last.member, last.product, c.category, c.brand, last.at from (
+  select distinct on (happening->>'member', happening->>'product') happening->>'member' as member,
+    happening->>'product' as product, at, type
+  from event_log where partition = $1 and "offset" > $2 and "offset" <= $3 and type in ('Favourited', 'Unfavourited')
+  order by happening->>'member', happening->>'product', "offset" desc
+) last left join catalogue_product c on c.id = last.product where last.type = 'Favourited'
+on conflict (member, product) do update set at = excluded.at`
+
+const unfavourited = `delete from favourite f using (
+  select distinct on (happening->>'member', happening->>'product') happening->>'member' as member,
+    happening->>'product' as product, type
+  from event_log where partition = $1 and "offset" > $2 and "offset" <= $3 and type in ('Favourited', 'Unfavourited')
+  order by happening->>'member', happening->>'product', "offset" desc
+) last where last.type = 'Unfavourited' and f.member = last.member and f.product = last.product`
+
+/** Activities per member, product and day of the shop's calendar; `activityOf` in the domain says what counts as what. */
+const active = `insert into member_activity (member, type, product, category, brand, day, count, last_at)
+select e.member, e.activity, e.product, max(c.category), max(c.brand), e.day, count(*), max(e.at)
+from (
+  select happening->>'member' as member, coalesce(happening->>'product', '') as product, at,
+    (at at time zone $4)::date as day,
+    case type when 'Viewed' then 'viewed' when 'CartAdded' then 'carted' when 'Purchased' then 'bought'
+      when 'Returned' then 'returned' else happening->>'feedback' end as activity
+  from event_log where partition = $1 and "offset" > $2 and "offset" <= $3
+    and (type in ('Viewed', 'CartAdded', 'Purchased', 'Returned')
+      or type = 'MessageFeedback' and happening->>'feedback' in ('delivered', 'opened', 'clicked'))
+) e left join catalogue_product c on c.id = e.product
+group by e.member, e.activity, e.product, e.day
+order by e.member, e.activity, e.product, e.day
+on conflict (member, type, product, day) do update
+set count = member_activity.count + excluded.count, last_at = greatest(member_activity.last_at, excluded.last_at)`
+
+const statements = [
+  published,
+  changed("'PriceChanged'", "price = (e.h->>'after')::float8"),
+  changed("'StockLow', 'Restocked', 'SoldOut'", "available = coalesce((e.h->>'available')::int, 0)"),
+  changed("'ProductWithdrawn'", "withdrawn = true"),
+  favourited,
+  unfavourited,
+  active
+]
+
+/** Takes a partition's events of (after, to] into the aggregates; false when another has taken them before. */
+export const aggregate = (partition: number, after: number, to: number, timeZone: string) =>
+  Effect.flatMap(SqlClient.SqlClient, (sql) =>
+    sql.withTransaction(Effect.gen(function*() {
+      const moved = yield* sql`update consumer_offset set "offset" = ${to}
+        where consumer = ${consumer} and partition = ${partition} and "offset" = ${after} returning partition`
+      if (moved.length === 0) return false
+      for (const text of statements) {
+        yield* sql.unsafe(text, text.includes("$4") ? [partition, after, to, timeZone] : [partition, after, to])
+      }
+      return true
+    })))

@@ -1,0 +1,128 @@
+/** The event log in PostgreSQL: offsets are assigned under the partition's row lock, so that they become visible in order. */
+import { SqlClient } from "@effect/sql"
+import { type Event, eventKey, eventType, type Happening } from "@hikyaku/domain/marketing/Event"
+import { Effect, Layer } from "effect"
+import { fingerprint } from "../actor/Wire.ts"
+import { type Appended, EventLog, EventLogUnavailable, type LogEntry, partitions } from "./EventLog.ts"
+
+/** Outbox rows moved to the log in one statement. */
+const relayMax = 500
+
+const hash = (text: string): number => {
+  let h = 0x811c9dc5
+  for (let i = 0; i < text.length; i++) h = Math.imul(h ^ text.charCodeAt(i), 0x01000193)
+  return h >>> 0
+}
+export const partitionOf = (happening: Happening): number => hash(eventKey(happening)) % partitions
+
+/**
+ * Appends what is new. The partition's row is locked in the order of partitions and until commit: whoever reads up to an
+ * offset has seen all before it (a plain sequence would let a late commit appear behind a reader, R13).
+ */
+const appendSql = `with e as materialized (
+  select * from unnest($1::int[], $2::text[], $3::text[], $4::text[], $5::text[], $6::text[], $7::float8[], $8::text[])
+    with ordinality as e(partition, source, event_id, hash, key, type, at, happening, place)
+),
+fresh as (
+  insert into event_seen (source, event_id, hash, at)
+  select distinct on (source, event_id) source, event_id, hash, clock_timestamp() from e order by source, event_id, place
+  on conflict do nothing returning source, event_id
+),
+kept as materialized (
+  select distinct on (e.source, e.event_id) e.* from e join fresh using (source, event_id)
+  order by e.source, e.event_id, e.place
+),
+counts as materialized (select partition, count(*) as n from kept group by partition),
+locked as materialized (
+  select p.partition from event_partition p where p.partition in (select partition from counts)
+  order by p.partition for update
+),
+moved as (
+  update event_partition p set next_offset = p.next_offset + c.n
+  from counts c join locked using (partition) where p.partition = c.partition
+  returning p.partition, p.next_offset - c.n as base
+),
+written as (
+  insert into event_log (partition, "offset", source, event_id, key, type, at, happening, catalogue_version)
+  select k.partition, m.base + row_number() over (partition by k.partition order by k.place) - 1,
+    k.source, k.event_id, k.key, k.type, to_timestamp(k.at / 1000.0), k.happening::jsonb,
+    (select version from catalogue)
+  from kept k join moved m using (partition)
+  returning partition, "offset", source, event_id
+)
+select e.place::int as place, w.partition, w."offset"::float8 as "offset", s.hash is null or s.hash = e.hash as same
+from e
+left join written w on w.source = e.source and w.event_id = e.event_id
+  and e.place = (select k.place from kept k where k.source = e.source and k.event_id = e.event_id)
+left join event_seen s on s.source = e.source and s.event_id = e.event_id
+order by e.place`
+
+/** Takes outbox rows in their order; they reach the log in the same transaction, so that no copy is lost or doubled. */
+const takeSql = `with taken as (
+  delete from outbox where seq in (select seq from outbox order by seq limit $1)
+  returning kind, actor, version, seq, happenings
+)
+select t.kind || ':' || t.actor as source, t.version || '.' || (x.n - 1) as id,
+  (x.value->>'at')::float8 as at, x.value->'happening' as happening
+from taken t, jsonb_array_elements(t.happenings) with ordinality as x(value, n)
+order by t.seq, x.n`
+
+interface AppendRow {
+  readonly place: number
+  readonly partition: number | null
+  readonly offset: number | null
+  readonly same: boolean
+}
+
+const unavailable = (cause: unknown) => new EventLogUnavailable({ reason: String(cause) })
+
+const make = Effect.gen(function*() {
+  const sql = yield* SqlClient.SqlClient
+
+  const write = (events: ReadonlyArray<Event>) =>
+    sql.unsafe<AppendRow>(appendSql, [
+      events.map((event) => partitionOf(event.happening)),
+      events.map((event) => event.source),
+      events.map((event) => event.id),
+      events.map((event) => fingerprint([event.at, event.happening])),
+      events.map((event) => eventKey(event.happening)),
+      events.map((event) => eventType(event.happening)),
+      events.map((event) => event.at),
+      events.map((event) => JSON.stringify(event.happening))
+    ])
+
+  const append = (events: ReadonlyArray<Event>) =>
+    events.length === 0 ? Effect.succeed([]) : write(events).pipe(
+      Effect.map((rows) =>
+        rows.map((row): Appended =>
+          row.partition !== null && row.offset !== null
+            ? { _tag: "Appended", partition: row.partition, offset: row.offset }
+            : row.same
+            ? { _tag: "Repeated" }
+            : { _tag: "Differs" }
+        )
+      ),
+      Effect.mapError(unavailable)
+    )
+
+  const read = (partition: number, after: number, limit: number) =>
+    sql<LogEntry>`select partition, "offset"::float8 as "offset", source, event_id as id,
+        (extract(epoch from at) * 1000)::float8 as at, happening
+      from event_log where partition = ${partition} and "offset" > ${after} order by "offset" limit ${limit}`.pipe(
+      Effect.mapError(unavailable)
+    )
+
+  const relay = sql.withTransaction(Effect.gen(function*() {
+    // One relay at a time, whichever runner: order per actor is then the order of its versions.
+    const [turn] = yield* sql<{ readonly mine: boolean }>`
+      select pg_try_advisory_xact_lock(hashtext('hikyaku.relay')) as mine`
+    if (turn?.mine !== true) return 0
+    const rows = yield* sql.unsafe<Event>(takeSql, [relayMax])
+    if (rows.length > 0) yield* write(rows)
+    return rows.length
+  })).pipe(Effect.mapError(unavailable))
+
+  return EventLog.of({ append, read, relay })
+})
+
+export const layer: Layer.Layer<EventLog, never, SqlClient.SqlClient> = Layer.effect(EventLog, make)

@@ -1,0 +1,142 @@
+/**
+ * Reads one partition of the event log in order and does what its events mean: tells the actors concerned, aggregates, and
+ * judges the campaigns (R13, R16). Each consumer has its offset beside its effects; what is repeated after a crash is
+ * recognised: aggregation by its offset, firings by the Campaign actor's mark per partition, commands by what they state.
+ * One processor per partition is enough; two at once do no harm.
+ */
+import { SqlClient } from "@effect/sql"
+import type { CampaignCommand } from "@hikyaku/domain/marketing/CampaignCommand"
+import { Duration, Effect, Either, Schema } from "effect"
+import { ActorClient, type Send, type SendError } from "../actor/ActorClient.ts"
+import type { ActorKind } from "../actor/ActorKind.ts"
+import { ShopClock } from "../actor/ShopClock.ts"
+import { productKind } from "../stock/ProductActor.ts"
+import { aggregate } from "./Aggregation.ts"
+import { campaignKind } from "./CampaignActor.ts"
+import { Catalogue } from "./Catalogue.ts"
+import { EventLog, type LogEntry } from "./EventLog.ts"
+import { route } from "./EventRouting.ts"
+import { memberKind } from "./MemberActor.ts"
+import { EventSettings } from "./Shop.ts"
+
+/** Events taken in one step. */
+export const stepMax = 500
+/** Rest before what was not answered is sent again. */
+const againRest = Duration.millis(100)
+/** How often a command is sent before the step fails and is repeated as a whole. */
+const sendsMax = 100
+
+/** Actors did not answer for long; the step is repeated from where it was. */
+export class ActorsUnavailable extends Schema.TaggedError<ActorsUnavailable>()("ActorsUnavailable", {
+  kind: Schema.String,
+  count: Schema.Number
+}) {}
+
+interface DeadLetter {
+  readonly entry: LogEntry
+  readonly reason: string
+}
+
+export const make = Effect.gen(function*() {
+  const sql = yield* SqlClient.SqlClient
+  const client = yield* ActorClient
+  const clock = yield* ShopClock
+  const log = yield* EventLog
+  const catalogue = yield* Catalogue
+  const settings = yield* EventSettings
+
+  /**
+   * Sends commands until each is answered, in order per actor: when one was not answered, all of its actor's are sent again
+   * from the first on, since a later one must not pass it. Returns the reasons of those that can never be executed.
+   */
+  const deliver = <S, C, R, E>(
+    kind: ActorKind<S, C, R, E>,
+    sends: ReadonlyArray<Send<C> & { readonly entry: LogEntry }>
+  ) =>
+    Effect.gen(function*() {
+      const dead: Array<DeadLetter> = []
+      let open = sends
+      for (let attempt = 1; open.length > 0; attempt++) {
+        if (attempt > sendsMax) return yield* new ActorsUnavailable({ kind: kind.name, count: open.length })
+        if (attempt > 1) yield* Effect.sleep(againRest)
+        const answers: ReadonlyArray<Either.Either<R, SendError>> = yield* client.sendAll(kind, open)
+        const again = new Set<string>()
+        for (const [i, answer] of answers.entries()) {
+          if (Either.isRight(answer)) continue
+          const { actor, entry } = open[i]!
+          if (answer.left._tag === "CommandFault") dead.push({ entry, reason: answer.left.reason })
+          else again.add(actor)
+        }
+        open = open.filter((send) => again.has(send.actor))
+      }
+      return dead
+    })
+
+  const tellActors = (entries: ReadonlyArray<LogEntry>) =>
+    Effect.gen(function*() {
+      const routed = entries.flatMap((entry) => route(entry, settings.stockMeaning).map((each) => ({ ...each, entry })))
+      const products = routed.flatMap((each) => (each._tag === "Product" ? [each] : []))
+      const members = routed.flatMap((each) => (each._tag === "Member" ? [each] : []))
+      const dead = yield* Effect.all([deliver(productKind, products), deliver(memberKind, members)], { concurrency: 2 })
+      return dead.flat()
+    })
+
+  /** One firing after another per campaign: its mark would take a later one for all before it. */
+  const judge = (entries: ReadonlyArray<LogEntry>) =>
+    Effect.gen(function*() {
+      const byCampaign = new Map<string, Array<{ readonly command: CampaignCommand; readonly entry: LogEntry }>>()
+      const matches = yield* catalogue.judge(entries)
+      for (const { campaign, command, entry } of matches) {
+        const list = byCampaign.get(campaign)
+        if (list === undefined) byCampaign.set(campaign, [{ command, entry }])
+        else list.push({ command, entry })
+      }
+      const dead = yield* Effect.forEach(
+        byCampaign,
+        ([actor, firings]) =>
+          Effect.forEach(firings, ({ command, entry }) =>
+            deliver(campaignKind, [{ actor, command, entry, at: Math.max(clock.now(), entry.at) }])),
+        { concurrency: "unbounded" }
+      )
+      return dead.flat(2)
+    })
+
+  const offsets = (partition: number) =>
+    sql<{ readonly consumer: string; readonly offset: number }>`
+      select consumer, "offset"::float8 as "offset" from consumer_offset where partition = ${partition}`.pipe(
+      Effect.map((rows) => new Map(rows.map((row) => [row.consumer, row.offset])))
+    )
+
+  /** Takes a partition's next events; how many there were. */
+  const step = (partition: number) =>
+    Effect.gen(function*() {
+      const at = yield* offsets(partition)
+      const judged = at.get("judge") ?? -1
+      const entries = yield* log.read(partition, judged, stepMax)
+      const last = entries.at(-1)
+      if (last === undefined) return 0
+      const dead = [...yield* tellActors(entries)]
+      const aggregated = at.get("aggregate") ?? -1
+      // After a crash aggregation may be ahead of judgement: then it is done already.
+      if (aggregated < last.offset) yield* aggregate(partition, aggregated, last.offset, settings.timeZone)
+      dead.push(...yield* judge(entries))
+      yield* sql.withTransaction(Effect.gen(function*() {
+        if (dead.length > 0) yield* bury(dead)
+        yield* sql`update consumer_offset set "offset" = ${last.offset}
+          where consumer = 'judge' and partition = ${partition} and "offset" < ${last.offset}`
+      }))
+      return entries.length
+    })
+
+  const bury = (dead: ReadonlyArray<DeadLetter>) =>
+    Effect.forEach(
+      dead,
+      ({ entry, reason }) =>
+        sql`insert into dead_letter (consumer, partition, "offset", happening, reason) values
+        ('judge', ${entry.partition}, ${entry.offset}, ${JSON.stringify(entry.happening)}::jsonb, ${reason})
+        on conflict do nothing`,
+      { discard: true }
+    )
+
+  return { step }
+})

@@ -1,0 +1,255 @@
+import { SqlClient } from "@effect/sql"
+import { it } from "@effect/vitest"
+import { DeliveryStore, type ListKey, type OpenList, type Ownership } from "@hikyaku/cluster/delivery/DeliveryStore"
+import { type ListEvent, type ListState, listStep } from "@hikyaku/domain/delivery/List"
+import { Effect } from "effect"
+import { describe, expect } from "vitest"
+import { batchOf, consider, count, deliveries, inHouse, tally } from "./DispatcherHouse.ts"
+
+const first: Ownership = { provider: "p", owner: "one", epoch: 1 }
+const second: Ownership = { provider: "p", owner: "two", epoch: 2 }
+const key: ListKey = { campaign: "campaign-batch", version: 1, class: "batch", channel: "mail" }
+
+/** A list of ten deliveries, owned by the first. */
+const made = Effect.gen(function*() {
+  yield* consider(batchOf(10))
+  const store = yield* DeliveryStore
+  const { list } = yield* store.makeList(first, "l-1", key, 100)
+  if (list === null) return yield* Effect.dieMessage("no list was made")
+  return { store, list }
+})
+
+const after = (state: ListState, event: ListEvent): ListState => {
+  const next = listStep(state, event)
+  if (next === null) throw new Error("no such step")
+  return next
+}
+const begun = (list: OpenList): ListState => after(list.state, { _tag: "RequestBegun" })
+const deadlinePasses = (what: "delivery" | "delivery_list", where = "true") =>
+  Effect.flatMap(
+    SqlClient.SqlClient,
+    (sql) =>
+      sql.unsafe(`update ${what} set deadline = shop_now()${what === "delivery" ? ", not_before = shop_now()" : ""}
+      where ${where}`)
+  )
+
+describe("a list begins a request (G5, G13)", () => {
+  it.scopedLive("once: not twice from the same state", () =>
+    inHouse(
+      {},
+      Effect.gen(function*() {
+        const { list, store } = yield* made
+        expect([...yield* store.begin(first, [list])]).toEqual(["l-1"])
+        expect([...yield* store.begin(first, [list])]).toEqual([])
+        expect(yield* store.statusOf(["l-1"])).toEqual([{ id: "l-1", status: "uploading", attempt: 1 }])
+      })
+    ))
+
+  it.scopedLive("of its owner alone", () =>
+    inHouse(
+      {},
+      Effect.gen(function*() {
+        const { list, store } = yield* made
+        expect(yield* store.claim(second, 0, [])).toBe(1)
+        expect([...yield* store.begin(first, [list])]).toEqual([])
+        expect([...yield* store.begin(second, [list])]).toEqual(["l-1"])
+      })
+    ))
+
+  it.scopedLive("from the attempt named: what is told late about an earlier one starts nothing", () =>
+    inHouse(
+      {},
+      Effect.gen(function*() {
+        const { list, store } = yield* made
+        yield* store.begin(first, [list])
+        const from = begun(list)
+        expect(yield* store.change({ id: list.id, from, to: after(from, { _tag: "NotDone" }) })).toBe(true)
+        expect([...yield* store.begin(first, [list])]).toEqual([])
+      })
+    ))
+
+  it.scopedLive("before its deadline only", () =>
+    inHouse(
+      {},
+      Effect.gen(function*() {
+        const { list, store } = yield* made
+        yield* deadlinePasses("delivery_list")
+        expect([...yield* store.begin(first, [list])]).toEqual([])
+      })
+    ))
+})
+
+describe("outcomes (R19, R21)", () => {
+  it.scopedLive("stand once, whoever tells them: an owner that was replaced can still resolve the doubt", () =>
+    inHouse(
+      {},
+      Effect.gen(function*() {
+        const { list, store } = yield* made
+        yield* store.begin(first, [list])
+        const from = begun(list)
+        expect(yield* store.claim(second, 60_000, [])).toBe(1)
+        expect(yield* store.statusOf(["l-1"])).toMatchObject([{ status: "unknown", attempt: 1 }])
+        const to = after(from, { _tag: "UploadAccepted", uploadId: "u-7" })
+        expect(yield* store.change({ id: list.id, from, to })).toBe(true)
+        expect(yield* store.change({ id: list.id, from, to })).toBe(false)
+        expect(yield* store.change({ id: list.id, from, to: after(from, { _tag: "NotDone" }) })).toBe(false)
+        expect(yield* store.statusOf(["l-1"])).toMatchObject([{ status: "uploaded" }])
+      })
+    ))
+
+  it.scopedLive("of one recipient stand once, with their refund or sent fact", () =>
+    inHouse(
+      {},
+      Effect.gen(function*() {
+        const { store } = yield* made
+        const result = (n: number, outcome: "Sent" | "Rejected") => ({
+          deliveryId: `run-batch:run-batch-m${n}`,
+          outcome,
+          at: Date.now()
+        })
+        yield* store.record("l-1", [result(0, "Sent"), result(1, "Rejected")])
+        yield* store.record("l-1", [result(0, "Rejected"), result(1, "Sent")])
+        yield* store.record("another", [result(2, "Sent")])
+        expect(yield* tally).toEqual({ sent: 1, failed: 1, listed: 8 })
+        expect(yield* count("delivery_sent")).toBe(1)
+        expect(yield* count("delivery_refund")).toBe(1)
+      })
+    ))
+
+  it.scopedLive("that close a list leave no delivery open", () =>
+    inHouse(
+      {},
+      Effect.gen(function*() {
+        const { list, store } = yield* made
+        yield* store.begin(first, [list])
+        const from = begun(list)
+        const change = { id: list.id, from, to: after(from, { _tag: "Refused", reason: "no" }) }
+        expect(yield* store.close(change, { status: "failed", reason: "no" })).toBe(true)
+        expect(yield* store.close(change, { status: "unknown", reason: "late" })).toBe(false)
+        expect(yield* tally).toEqual({ failed: 10 })
+        expect(yield* count("delivery_refund")).toBe(10)
+      })
+    ))
+})
+
+describe("making lists", () => {
+  it.scopedLive("puts a delivery into one list, however many make them at once", () =>
+    inHouse(
+      {},
+      Effect.gen(function*() {
+        yield* consider(batchOf(60))
+        const store = yield* DeliveryStore
+        const lists = yield* Effect.forEach(
+          Array.from({ length: 8 }, (_, n) => n),
+          (n) => store.makeList(first, `l-${n}`, key, 10),
+          { concurrency: 8 }
+        )
+        const listed = lists.flatMap((list) => list.deliveries.map((one) => one.delivery))
+        expect(listed.length).toBe(60)
+        expect(new Set(listed).size).toBe(60)
+        expect(yield* count("delivery_list")).toBe(lists.filter((made) => made.list !== null).length)
+      })
+    ))
+
+  it.scopedLive("leaves what a paused run asked for, and drops what a cancelled one did (R17)", () =>
+    inHouse(
+      {},
+      Effect.gen(function*() {
+        const store = yield* DeliveryStore
+        const sql = yield* SqlClient.SqlClient
+        yield* consider([...batchOf(3, "paused"), ...batchOf(4, "cancelled"), ...batchOf(5, "running")])
+        yield* sql.unsafe(
+          `insert into run (id, campaign, version, cause, parameters, class, priority, started_at, deadline,
+        status) select id, 'campaign-batch', 1, '{}', '{}', 'batch', 0, now(), now(), id
+        from unnest(array['paused', 'cancelled', 'running']) as id`
+        )
+        const made = yield* store.makeList(first, "l-1", key, 100)
+        expect([made.deliveries.length, made.refused]).toEqual([5, 4])
+        expect(yield* store.makeList(first, "l-2", key, 100)).toMatchObject({ list: null, refused: 0 })
+        expect(yield* tally).toEqual({ due: 3, suppressed: 4, listed: 5 })
+        expect(yield* count("delivery_refund")).toBe(4)
+      })
+    ))
+
+  it.scopedLive("finds every group with something due, and whether it fills a list", () =>
+    inHouse(
+      {},
+      Effect.gen(function*() {
+        const store = yield* DeliveryStore
+        yield* consider([
+          ...batchOf(10),
+          { run: "now", member: "r", class: "realtime" },
+          { run: "later", member: "h", class: "realtime", notBefore: Date.now() + 600_000 }
+        ])
+        const seen = yield* store.overview(first, ["mail"], 10)
+        expect(seen.groups.map((group) => [group.campaign, group.full])).toEqual([
+          ["campaign-batch", true],
+          ["campaign-realtime", false]
+        ])
+        expect((yield* store.overview(first, ["mail"], 11)).groups[0]?.full).toBe(false)
+        expect((yield* store.overview(first, ["line"], 10)).groups).toEqual([])
+      })
+    ))
+})
+
+describe("deadlines in a list (G13)", () => {
+  it.scopedLive("expire what is late, and make the rest due again", () =>
+    inHouse(
+      {},
+      Effect.gen(function*() {
+        const { list, store } = yield* made
+        expect(yield* store.expireList(first, list)).toBe(false)
+        yield* deadlinePasses("delivery", "id like '%m3'")
+        yield* deadlinePasses("delivery_list")
+        expect(yield* store.expireList(second, list)).toBe(false)
+        expect(yield* store.expireList(first, list)).toBe(true)
+        expect(yield* tally).toEqual({ expired: 1, due: 9 })
+        expect((yield* deliveries).find((row) => row.status === "expired")).toMatchObject({ reason: "deadline passed" })
+        expect(yield* count("delivery_refund")).toBe(1)
+        const again = yield* store.makeList(first, "l-2", key, 100)
+        expect(again.deliveries.length).toBe(9)
+      })
+    ))
+
+  it.scopedLive("do not touch a list whose send has begun", () =>
+    inHouse(
+      {},
+      Effect.gen(function*() {
+        const { list, store } = yield* made
+        yield* store.begin(first, [list])
+        yield* deadlinePasses("delivery_list")
+        expect(yield* store.expireList(first, { ...list, state: begun(list) })).toBe(false)
+        expect(yield* tally).toEqual({ listed: 10 })
+      })
+    ))
+})
+
+describe("claims (R20)", () => {
+  it.scopedLive("take lists of earlier owners, never of later ones, and put what they asked for in doubt", () =>
+    inHouse(
+      {},
+      Effect.gen(function*() {
+        const { list, store } = yield* made
+        yield* store.begin(first, [list])
+        expect(yield* store.claim(first, 60_000, ["l-1"])).toBe(0)
+        expect(yield* store.claim(second, 60_000, [])).toBe(1)
+        expect(yield* store.claim(first, 0, [])).toBe(0)
+        expect(yield* store.statusOf(["l-1"])).toMatchObject([{ status: "unknown" }])
+        // Nothing is asked about it before its request must be over and the history complete.
+        expect((yield* store.overview(second, ["mail"], 10)).lists).toEqual([])
+      })
+    ))
+
+  it.scopedLive("put in doubt what is under way to nobody's knowledge", () =>
+    inHouse(
+      {},
+      Effect.gen(function*() {
+        const { list, store } = yield* made
+        yield* store.begin(first, [list])
+        expect(yield* store.claim(first, 0, [])).toBe(1)
+        expect((yield* store.overview(first, ["mail"], 10)).lists.map((one) => one.state)).toEqual([
+          { status: "unknown", attempt: 1, of: "upload" }
+        ])
+      })
+    ))
+})

@@ -1,0 +1,254 @@
+/** A house around the dispatcher for tests: a fresh database, the sandbox in memory, actors in this process. */
+import { SqlClient } from "@effect/sql"
+import { PgClient } from "@effect/sql-pg"
+import { ActorClient } from "@hikyaku/cluster/actor/ActorClient"
+import { JournalSettings, layer as journalLayer } from "@hikyaku/cluster/actor/JournalPostgres"
+import { layer as clockLayer } from "@hikyaku/cluster/actor/ShopClock"
+import { DeliveryStore, StoreFault } from "@hikyaku/cluster/delivery/DeliveryStore"
+import { layer as storeLayer } from "@hikyaku/cluster/delivery/DeliveryStorePostgres"
+import { runDispatcher } from "@hikyaku/cluster/delivery/Dispatcher"
+import { dispatcherDefaults, type DispatcherSettings } from "@hikyaku/cluster/delivery/DispatcherSettings"
+import type { Render } from "@hikyaku/cluster/delivery/ListContent"
+import { layerMemory, type ProviderMemoryOptions } from "@hikyaku/cluster/delivery/ProviderMemory"
+import { SandboxControl } from "@hikyaku/cluster/delivery/sandbox/SandboxControl"
+import { memberKind } from "@hikyaku/cluster/marketing/MemberActor"
+import { sql as runtimeSql } from "@hikyaku/cluster/sql/migrations/0001_runtime"
+import { sql as marketingSql } from "@hikyaku/cluster/sql/migrations/0020_marketing"
+import { sql as memberSql } from "@hikyaku/cluster/sql/migrations/0030_members"
+import { sql as deliverySql } from "@hikyaku/cluster/sql/migrations/0040_delivery"
+import { type Limits, unbounded } from "@hikyaku/domain/delivery/RateLimit"
+import { considerCommand, type Terms } from "@hikyaku/domain/marketing/Member"
+import { Duration, Effect, Fiber, Layer, Logger, LogLevel, Redacted, Schedule, type Scope } from "effect"
+import { freshDatabase } from "../../../../test/Database.ts"
+import * as LocalActors from "./LocalActors.ts"
+
+export interface House extends ProviderMemoryOptions {
+  readonly limits?: Limits
+  readonly loseAnswer?: (kind: string) => boolean
+  /** Whether a statement of the dispatcher's store fails, before or after it was carried out. */
+  readonly storeFault?: () => "before" | "after" | null
+}
+
+export const two: Limits = { concurrency: { ...unbounded, total: 2 }, perSecond: unbounded, marginMs: 20 }
+
+/** Short times, so that lost answers and takeovers are over soon. */
+export const quickPromises = {
+  settleTime: Duration.millis(50),
+  longestProcessingTime: Duration.millis(150),
+  requestTimeout: Duration.millis(250)
+}
+
+export const settings: DispatcherSettings = {
+  ...dispatcherDefaults,
+  account: "mail-account",
+  channels: ["mail"],
+  limits: two,
+  listSize: 10,
+  leaseMs: 250,
+  idleMs: 10,
+  statusFirstMs: 20,
+  statusMaxMs: 200,
+  retryFirstMs: 20,
+  retryMaxMs: 200,
+  drainMs: 0,
+  claimMs: 300,
+  relayMs: 20
+}
+
+export const render: Render = (key, deliveries) =>
+  Effect.succeed({
+    renderings: deliveries.map(({ delivery }) =>
+      delivery.includes("broken")
+        ? { _tag: "Unrenderable", reason: "no such variable" }
+        : { _tag: "Rendered", subject: `${key.campaign} ${key.version}`, content: { text: "Hello" } }
+    )
+  })
+
+/** The store, failing as told. */
+const flakyStore = (fault: () => "before" | "after" | null) =>
+  Layer.effect(
+    DeliveryStore,
+    Effect.map(DeliveryStore, (store) => {
+      const failure = new StoreFault({ reason: "by the test" })
+      const flaky = <A>(statement: Effect.Effect<A, StoreFault>): Effect.Effect<A, StoreFault> =>
+        Effect.suspend(() => {
+          switch (fault()) {
+            case "before":
+              return failure
+            case "after":
+              return Effect.zipRight(statement, failure)
+            case null:
+              return statement
+          }
+        })
+      return DeliveryStore.of({
+        overview: (...of) => flaky(store.overview(...of)),
+        makeList: (...of) => flaky(store.makeList(...of)),
+        deliveries: (...of) => flaky(store.deliveries(...of)),
+        dropFromList: (...of) => flaky(store.dropFromList(...of)),
+        begin: (...of) => flaky(store.begin(...of)),
+        change: (...of) => flaky(store.change(...of)),
+        close: (...of) => flaky(store.close(...of)),
+        expireList: (...of) => flaky(store.expireList(...of)),
+        expireDue: (...of) => flaky(store.expireDue(...of)),
+        record: (...of) => flaky(store.record(...of)),
+        postpone: (...of) => flaky(store.postpone(...of)),
+        claim: (...of) => flaky(store.claim(...of)),
+        statusOf: (...of) => flaky(store.statusOf(...of)),
+        held: (...of) => flaky(store.held(...of)),
+        released: (...of) => flaky(store.released(...of)),
+        facts: flaky(store.facts),
+        relayed: (...of) => flaky(store.relayed(...of)),
+        backlog: store.backlog
+      })
+    })
+  ).pipe(Layer.provide(storeLayer))
+
+/** Runs a test in a house of its own. */
+export const inHouse = <A, E>(
+  house: House,
+  test: Effect.Effect<
+    A,
+    E,
+    ActorClient | DeliveryStore | SandboxControl | SqlClient.SqlClient | Scope.Scope | Services
+  >
+): Effect.Effect<A, E, Scope.Scope> =>
+  Effect.gen(function*() {
+    const { url } = yield* freshDatabase()
+    const sql = Layer.orDie(PgClient.layer({ url: Redacted.make(url), maxConnections: 6 }))
+    const schema = Layer.effectDiscard(
+      Effect.gen(function*() {
+        const client = yield* SqlClient.SqlClient
+        for (const text of [runtimeSql, marketingSql, memberSql, deliverySql]) yield* client.unsafe(text)
+        const now = Date.now()
+        yield* client.unsafe("select outcome_partitions($1::bigint, $2::bigint, true)", [
+          now - 86_400_000,
+          now + 86_400_000
+        ])
+      }).pipe(Effect.orDie)
+    )
+    const mishaps = Layer.succeed(LocalActors.Mishaps, { loseAnswer: house.loseAnswer ?? (() => false) })
+    const provider = layerMemory({ ...house, promises: { ...quickPromises, ...house.promises } })
+    const layer = Layer.mergeAll(
+      LocalActors.layer,
+      house.storeFault === undefined ? storeLayer : flakyStore(house.storeFault),
+      provider
+    ).pipe(
+      Layer.provideMerge(Layer.mergeAll(clockLayer, mishaps, journalLayer)),
+      Layer.provide(JournalSettings.layer(Redacted.make(url))),
+      Layer.provideMerge(schema),
+      Layer.provideMerge(sql)
+    )
+    return yield* test.pipe(Effect.provide(layer), Logger.withMinimumLogLevel(LogLevel.Error))
+  })
+
+type Services = Layer.Layer.Success<typeof clockLayer> | Layer.Layer.Success<ReturnType<typeof layerMemory>>
+
+/** A dispatcher in the background; ends with the scope, or when it is interrupted. */
+export const dispatch = (patch: Partial<DispatcherSettings> = {}) =>
+  Effect.forkScoped(runDispatcher({ settings: { ...settings, ...patch }, render, members: memberKind }))
+
+/** As a crash would: nothing is drained, whatever was under way goes on at the provider. */
+export const crash = <A, E>(fiber: Fiber.RuntimeFiber<A, E>) => Fiber.interrupt(fiber)
+
+export const pollUntil = <A, E, R>(what: Effect.Effect<A, E, R>, done: (value: A) => boolean, withinMs = 30_000) =>
+  what.pipe(
+    Effect.repeat({ until: done, schedule: Schedule.spaced(Duration.millis(20)) }),
+    Effect.timeoutFail({ duration: withinMs, onTimeout: () => new Error("it did not come about in time") }),
+    Effect.flatMap(() => what)
+  )
+
+/** What is due, on its way, or owed to a member. */
+export const owed = Effect.flatMap(DeliveryStore, (store) => store.backlog(1_000))
+
+/** Nothing is due, on its way, or owed to a member any more. */
+export const quiet = pollUntil(owed, (left) => left === 0)
+
+const terms: Terms = {
+  class: "batch",
+  priority: 0,
+  channels: ["mail"],
+  caps: [{ count: 1, windowMs: 86_400_000 }],
+  globalCaps: [],
+  cooldownMs: 0,
+  holdoutShare: 0,
+  timePolicy: { _tag: "Immediate" },
+  outsideHours: "hold",
+  timeZone: "Asia/Tokyo"
+}
+
+export interface Wanted {
+  readonly run: string
+  readonly member: string
+  readonly class?: "realtime" | "batch"
+  readonly address?: string
+  readonly notBefore?: number
+  readonly deadline?: number
+}
+
+/** Makes members who consent, and has each considered for one message. */
+export const consider = (wanted: ReadonlyArray<Wanted>) =>
+  Effect.gen(function*() {
+    const client = yield* ActorClient
+    const now = Date.now()
+    const shared = { batch: terms, realtime: { ...terms, class: "realtime" as const } }
+    const replies = yield* client.sendAll(
+      memberKind,
+      wanted.flatMap(({ address, class: cls = "batch", deadline, member, notBefore, run }) => [
+        { actor: member, command: { _tag: "SetProfile" as const, address: address ?? `${member}@shop.example` } },
+        { actor: member, command: { _tag: "SetConsent" as const, channel: "mail" as const, consent: true } },
+        {
+          actor: member,
+          command: considerCommand({
+            run,
+            campaign: `campaign-${cls}`,
+            version: 1,
+            terms: shared[cls],
+            notBefore: notBefore ?? now - 1_000,
+            deadline: deadline ?? now + 3_600_000
+          })
+        }
+      ])
+    )
+    const answers = replies.map(LocalActors.surely).filter((reply) => reply._tag !== "Done")
+    const refused = answers.find((reply) => reply._tag !== "Accepted")
+    if (refused !== undefined) return yield* Effect.dieMessage(JSON.stringify(refused))
+    return answers.length
+  })
+
+export const batchOf = (count: number, run = "run-batch"): ReadonlyArray<Wanted> =>
+  Array.from({ length: count }, (_, n) => ({ run, member: `${run}-m${n}` }))
+
+interface DeliveryRow {
+  readonly id: string
+  readonly status: string
+  readonly result: string | null
+  readonly reason: string | null
+}
+/** What the store says of the deliveries. */
+export const deliveries = Effect.flatMap(
+  SqlClient.SqlClient,
+  (sql) => sql<DeliveryRow>`select id, status, result, reason from delivery order by id`
+)
+export const tally = Effect.map(deliveries, (rows) => {
+  const counts: Record<string, number> = {}
+  for (const row of rows) counts[row.status] = (counts[row.status] ?? 0) + 1
+  return counts
+})
+
+/** Phases of a member's holds: "sent" occupies from one instant to the same, refunded ones are gone. */
+export const memberHolds = (member: string) =>
+  Effect.gen(function*() {
+    const client = yield* ActorClient
+    const view = yield* client.send(memberKind, { actor: member, command: { _tag: "ReadMember" } })
+    return view._tag === "MemberView" ? view.holds.map((hold) => hold.phase) : []
+  })
+
+export const count = (table: string, where = "true") =>
+  Effect.flatMap(SqlClient.SqlClient, (sql) =>
+    Effect.map(
+      sql.unsafe<{ readonly n: number }>(`select count(*)::integer as n from ${table} where ${where}`),
+      (rows) => rows[0]?.n ?? -1
+    ))
+
+export const report = Effect.flatMap(SandboxControl, (control) => control.report)

@@ -1,0 +1,13 @@
+/** Everything that can be asked of the shop, in one group: what a server serves and a client is made from. */
+import { AdminApi } from "./AdminApi.ts"
+import { CampaignApi } from "./CampaignApi.ts"
+import { CartApi } from "./CartApi.ts"
+import { DeliveryApi } from "./DeliveryApi.ts"
+import { Entrance } from "./Entrance.ts"
+import { EventApi } from "./EventApi.ts"
+import { MemberApi } from "./MemberApi.ts"
+import { ProductApi } from "./ProductApi.ts"
+
+export const HikyakuApi = CartApi.merge(ProductApi, EventApi, MemberApi, CampaignApi, DeliveryApi, AdminApi).middleware(
+  Entrance
+)

@@ -1,0 +1,57 @@
+/**
+ * The client, made from this package alone: `client.cart.add({...})`. What carries the calls is the caller's: a WebSocket
+ * (`layerSocket`), HTTP (`layerHttp`), or any other protocol of @effect/rpc. Clock and randomness are those of the caller's
+ * Effect environment, so that a test can drive them.
+ */
+import { RpcClient, type RpcClientError, type RpcGroup, RpcSerialization } from "@effect/rpc"
+import { Clock, Context, Effect, Layer, Random } from "effect"
+import { type CommandId, commandIdFrom, type TicketId } from "../Identifier.ts"
+import { HikyakuApi } from "./Api.ts"
+
+/** Where a server listens unless it is told otherwise. */
+export const urlDefault = "ws://127.0.0.1:4000/rpc"
+/** Largest message in either direction, in bytes. */
+export const payloadMax = 4 * 1024 * 1024
+
+type Calls = RpcClient.RpcClient<RpcGroup.Rpcs<typeof HikyakuApi>, RpcClientError.RpcClientError>
+
+export class Hikyaku extends Context.Tag("@hikyaku/api/Hikyaku")<Hikyaku, Calls>() {}
+
+/** How messages are written: MessagePack, readable for peers with and without its record extension. */
+export const serialization: RpcSerialization.RpcSerialization["Type"] = RpcSerialization.makeMsgPack({
+  useRecords: true,
+  mapsAsObjects: true,
+  maxBufferSize: payloadMax
+})
+export const layerSerialization: Layer.Layer<RpcSerialization.RpcSerialization> = Layer.succeed(
+  RpcSerialization.RpcSerialization,
+  serialization
+)
+
+/** The client over whatever protocol is given. */
+export const layer: Layer.Layer<Hikyaku, never, RpcClient.Protocol> = Layer.scoped(
+  Hikyaku,
+  RpcClient.make(HikyakuApi, { spanPrefix: "hikyaku" })
+)
+
+/** Over a socket, e.g. `NodeSocket.layerWebSocket(urlDefault)`. A lost connection is opened anew; calls under way fail. */
+export const layerSocket = (options?: {
+  /** Whether calls wait while there is no connection; otherwise they fail at once. Default false. */
+  readonly waitForConnection?: boolean | undefined
+}) =>
+  layer.pipe(
+    Layer.provide(RpcClient.layerProtocolSocket({ retryTransientErrors: options?.waitForConnection ?? false })),
+    Layer.provide(layerSerialization)
+  )
+
+/** Over HTTP, one request per call; `url` e.g. `http://127.0.0.1:4000/rpc/http`. */
+export const layerHttp = (url: string) =>
+  layer.pipe(Layer.provide(RpcClient.layerProtocolHttp({ url })), Layer.provide(layerSerialization))
+
+/** A fresh command id: a UUIDv7 of now. */
+export const mintCommandId: Effect.Effect<CommandId> = Effect.gen(function*() {
+  const now = yield* Clock.currentTimeMillis
+  return commandIdFrom(now, yield* Random.next, yield* Random.next, yield* Random.next)
+})
+/** A fresh ticket id. Keep it: with the same id a call can be repeated without doubling its effect. */
+export const mintTicket: Effect.Effect<TicketId> = mintCommandId

@@ -1,0 +1,62 @@
+/**
+ * How a process takes part in the cluster: a runner listens and hosts cells, a gateway only sends. Messages between runners
+ * are neither encrypted nor authenticated here, so that a runner binds to loopback unless it is told otherwise.
+ */
+import { RunnerAddress, type Runners, type Sharding } from "@effect/cluster"
+import { NodeClusterSocket } from "@effect/platform-node"
+import type { SqlClient } from "@effect/sql"
+import { PgClient } from "@effect/sql-pg"
+import * as Detector from "@hikyaku/cluster/actor/Detector"
+import { defaultGroup, hotGroup } from "@hikyaku/cluster/actor/Placement"
+import { Duration, Layer, Option, type Redacted } from "effect"
+
+export interface NodeAddress {
+  readonly host: string
+  readonly port: number
+}
+
+/** Connections to the database that a process keeps beside the journal's: one of them holds the shard locks. */
+const connectionsMax = 12
+
+/** Groups are the same in every process of a cluster and only ever grow at the alphabetical end. */
+const groups = [defaultGroup, hotGroup]
+
+const sharding = {
+  availableShardGroups: groups,
+  assignedShardGroups: groups,
+  // How soon members see that a runner came or went; the detector says so long before a lock would expire.
+  refreshAssignmentsInterval: Duration.millis(500),
+  sendRetryInterval: Duration.millis(50),
+  simulateRemoteSerialization: false
+} as const
+
+/** The process's database client. Its sessions carry the member's name, so that a hung runner's can be ended. */
+export const databaseLayer = (
+  url: Redacted.Redacted,
+  name: string
+): Layer.Layer<SqlClient.SqlClient | PgClient.PgClient> =>
+  Layer.orDie(PgClient.layer({ url, maxConnections: connectionsMax, applicationName: name }))
+
+/** A runner at this address. */
+export const runnerLayer = (
+  address: NodeAddress
+): Layer.Layer<Sharding.Sharding | Runners.Runners, never, SqlClient.SqlClient> =>
+  Detector.layer(`${address.host}:${address.port}`).pipe(
+    Layer.provideMerge(
+      NodeClusterSocket.layer({
+        shardingConfig: { ...sharding, runnerAddress: Option.some(RunnerAddress.make(address.host, address.port)) }
+      })
+    ),
+    Layer.orDie
+  )
+
+/** A member that hosts nothing. `name` is unique among the members. */
+export const gatewayLayer = (
+  name: string
+): Layer.Layer<Sharding.Sharding | Runners.Runners, never, SqlClient.SqlClient> =>
+  Detector.layer(name).pipe(
+    Layer.provideMerge(
+      NodeClusterSocket.layer({ clientOnly: true, shardingConfig: { ...sharding, runnerAddress: Option.none() } })
+    ),
+    Layer.orDie
+  )

@@ -1,0 +1,90 @@
+/**
+ * The layers of Hikyaku's processes, the platform's part included: what `main.ts` launches. Everything rests on one
+ * database; a runner hosts actors and works off what is durable, a gateway serves the API, `start` is both in one process.
+ */
+import { JournalSettings, layer as journalLayer } from "@hikyaku/cluster/actor/JournalPostgres"
+import * as Retention from "@hikyaku/cluster/actor/Retention"
+import * as ShopClock from "@hikyaku/cluster/actor/ShopClock"
+import * as DeliveryStore from "@hikyaku/cluster/delivery/DeliveryStorePostgres"
+import { dispatcherConfig } from "@hikyaku/cluster/delivery/DispatcherSettings"
+import * as HttpProvider from "@hikyaku/cluster/delivery/HttpProvider"
+import * as Catalogue from "@hikyaku/cluster/marketing/Catalogue"
+import * as EventLog from "@hikyaku/cluster/marketing/EventLogSql"
+import { makeRender } from "@hikyaku/cluster/marketing/Renderer"
+import { EventSettings, Shop } from "@hikyaku/cluster/marketing/Shop"
+import * as ClusterRunner from "@hikyaku/cluster/Runner"
+import { migrate } from "@hikyaku/cluster/sql/Migrations"
+import { unbounded } from "@hikyaku/domain/delivery/RateLimit"
+import { Effect, Layer, type Redacted } from "effect"
+import * as Api from "./Api.ts"
+import { databaseLayer, gatewayLayer, type NodeAddress, runnerLayer } from "./ClusterNode.ts"
+import * as ProviderClient from "./http/ProviderClient.ts"
+import { providerLimitsConfig, shopConfig, stockMeaningConfig } from "./Settings.ts"
+
+/** Brings the database to this version and makes sure that outcomes have a place to go; safe to run in many processes. */
+export const prepareDatabase = Effect.andThen(migrate, Retention.keepOutcomes)
+
+/** The shop's own settings. */
+const shop = Layer.unwrapEffect(Effect.gen(function*() {
+  const terms = yield* shopConfig
+  const stockMeaning = yield* stockMeaningConfig
+  return Layer.merge(
+    Layer.succeed(Shop, terms),
+    Layer.succeed(EventSettings, { stockMeaning, timeZone: terms.timeZone })
+  )
+}))
+
+/** What rests on the database. The schema is brought up to date before anything reads it. */
+const storage = (url: Redacted.Redacted, name: string) =>
+  Layer.mergeAll(
+    ShopClock.layer,
+    EventLog.layer,
+    DeliveryStore.layer,
+    journalLayer.pipe(Layer.provide(JournalSettings.layer(url)))
+  ).pipe(
+    Layer.provide(Layer.effectDiscard(prepareDatabase)),
+    Layer.provideMerge(databaseLayer(url, name))
+  )
+
+/** The mail provider's account: one dispatcher in the whole cluster, wherever it is put. */
+const mail = Layer.unwrapEffect(Effect.gen(function*() {
+  const { concurrency, perSecond } = yield* providerLimitsConfig
+  const settings = yield* dispatcherConfig({
+    account: "mail",
+    channels: ["mail"],
+    limits: {
+      concurrency: { ...unbounded, total: concurrency },
+      perSecond: { ...unbounded, total: perSecond },
+      marginMs: 100
+    }
+  })
+  return ClusterRunner.dispatcher(settings, yield* makeRender)
+})).pipe(Layer.provide(HttpProvider.layerConfig), Layer.provide(ProviderClient.layer()))
+
+/** All that a runner does, on a member of the cluster that is given. */
+const work = Layer.merge(ClusterRunner.runner, mail).pipe(Layer.provide(Catalogue.layer), Layer.provide(shop))
+
+/** A runner, listening for other members at this address. */
+export const runner = (url: Redacted.Redacted, address: NodeAddress) =>
+  work.pipe(
+    Layer.provideMerge(ClusterRunner.client),
+    Layer.provideMerge(runnerLayer(address)),
+    Layer.provide(storage(url, `hikyaku-runner ${address.host}:${address.port}`))
+  )
+
+/** A gateway: the API for shop fronts, operators and marketers. `name` is unique among the members of the cluster. */
+export const gateway = (url: Redacted.Redacted, name: string) =>
+  Api.layer.pipe(
+    Layer.provide(shop),
+    Layer.provideMerge(ClusterRunner.client),
+    Layer.provideMerge(gatewayLayer(name)),
+    Layer.provideMerge(storage(url, `hikyaku-gateway ${name}`))
+  )
+
+/** Runner and gateway in one process. */
+export const all = (url: Redacted.Redacted, address: NodeAddress) =>
+  Layer.merge(work, Api.layer.pipe(Layer.provide(shop))).pipe(
+    Layer.provideMerge(ClusterRunner.client),
+    Layer.provideMerge(runnerLayer(address)),
+    Layer.provideMerge(storage(url, `hikyaku-runner ${address.host}:${address.port}`))
+  )

@@ -1,0 +1,47 @@
+/** The shop's configuration: each value with its meaning, unit and default. Read from the environment. */
+import type { ShopTerms } from "@hikyaku/domain/marketing/CampaignTerms"
+import { CapRule } from "@hikyaku/domain/marketing/FrequencyCap"
+import { Config, Schema } from "effect"
+
+const day = 86_400_000
+
+/** At most so many messages per member where nothing else is configured: 3 a week, 1 a day, in all channels together. */
+const capsDefault: ReadonlyArray<CapRule> = [
+  { count: 3, windowMs: 7 * day },
+  { count: 1, windowMs: day }
+]
+
+const Caps = Schema.parseJson(Schema.Array(CapRule))
+
+/**
+ * `HIKYAKU_TIME_ZONE` (IANA name, default Asia/Tokyo): the shop's days and schedules. `HIKYAKU_CAPS` (JSON: a list of
+ * `{count, windowMs, channel?, class?}`): frequency caps that hold for every campaign.
+ */
+export const shopConfig: Config.Config<ShopTerms> = Config.all({
+  timeZone: Config.withDefault(Config.nonEmptyString("HIKYAKU_TIME_ZONE"), "Asia/Tokyo"),
+  globalCaps: Config.withDefault(Schema.Config("HIKYAKU_CAPS", Caps), capsDefault)
+}).pipe(Config.map((shop) => ({ ...shop, deliveryHours: {}, quietHours: null, volume: null })))
+
+/**
+ * `HIKYAKU_STOCK_MEANING`: whether a level of stock that the shop's database states counts what is in carts ("physical",
+ * the default) or not ("onHand").
+ */
+export const stockMeaningConfig: Config.Config<"physical" | "onHand"> = Config.withDefault(
+  Config.literal("physical", "onHand")("HIKYAKU_STOCK_MEANING"),
+  "physical"
+)
+
+/** `DATABASE_URL`: PostgreSQL from 15 on. Without it `start` and `demo` run their own. */
+export const databaseConfig = Config.option(Config.redacted("DATABASE_URL"))
+
+/** `HIKYAKU_RUNNER_HOST` and `_PORT`: where other members reach this runner; loopback unless told otherwise. */
+export const runnerConfig = Config.all({
+  host: Config.withDefault(Config.nonEmptyString("HIKYAKU_RUNNER_HOST"), "127.0.0.1"),
+  port: Config.withDefault(Config.port("HIKYAKU_RUNNER_PORT"), 34431)
+})
+
+/** `HIKYAKU_PROVIDER_CONCURRENCY` (default 4) and `_RATE` (requests a second, default 200): limits of a new account. */
+export const providerLimitsConfig = Config.all({
+  concurrency: Config.withDefault(Config.integer("HIKYAKU_PROVIDER_CONCURRENCY"), 4),
+  perSecond: Config.withDefault(Config.integer("HIKYAKU_PROVIDER_RATE"), 200)
+})

@@ -1,0 +1,168 @@
+/**
+ * The replay's hand on the shop's clock. It owns the one row of `shop_clock` while it lasts: moves the logical instant on,
+ * and before it does looks whether what belongs to this instant is over, so that caps, expiry and cooldowns mean in a replay
+ * of minutes what they mean in months.
+ *
+ * What there is left to do is one statement over the tables, one snapshot: work moves from stage to stage in transactions
+ * (outbox, log, run, delivery, list, fact for the member), so that a snapshot in which every stage is empty is one in which
+ * nothing is under way.
+ */
+import { SqlClient, type SqlError } from "@effect/sql"
+import { coverOutcomes } from "@hikyaku/cluster/actor/Retention"
+import { Clock, Context, Duration, Effect, Layer } from "effect"
+import { PipelineStuck } from "./DemoError.ts"
+
+/** What is left to do at the shop's instant, by stage; counted up to a bound. */
+export interface Backlog {
+  /** Events that actors have stated and that are not in the log yet. */
+  readonly outbox: number
+  /** Events of the log that are not judged yet. */
+  readonly events: number
+  /** Runs that page through their members. */
+  readonly runs: number
+  /** Deliveries that are due or on their way, and outcomes that their members do not know yet. */
+  readonly deliveries: number
+  /** Orders that are neither bought nor refused. */
+  readonly orders: number
+  /** Tickets that are being given up. */
+  readonly tickets: number
+  /** Timers of products and campaigns that are due. */
+  readonly timers: number
+}
+
+export class ReplayClock extends Context.Tag("@hikyaku/server/demo/ReplayClock")<ReplayClock, {
+  /** Takes the shop's clock over at this instant (ms since the epoch). */
+  readonly begin: (at: number) => Effect.Effect<void, SqlError.SqlError>
+  /** Moves the instant on; never back. Answers the instant. */
+  readonly advance: (at: number) => Effect.Effect<number, SqlError.SqlError>
+  /** What is left to do now. */
+  readonly backlog: Effect.Effect<Backlog, SqlError.SqlError>
+  /** Waits until there is nothing left to do at the shop's instant. */
+  readonly settle: Effect.Effect<void, SqlError.SqlError | PipelineStuck>
+  /**
+   * Moves on to `at` and comes to rest there, resting on the way wherever a cart lapses, a held message may leave or a
+   * campaign's cycle comes round.
+   */
+  readonly pass: (at: number) => Effect.Effect<void, SqlError.SqlError | PipelineStuck>
+  /** Gives the clock back to the database's time. */
+  readonly end: Effect.Effect<void, SqlError.SqlError>
+}>() {}
+
+/** Between two looks at the backlog: at first and at most. */
+const lookFirst = Duration.millis(5)
+const lookLast = Duration.millis(40)
+/** When nothing has moved for so long something is wrong: longer than a failover with its doubts about requests takes. */
+const stuckAfter = Duration.seconds(90)
+/** What is due within so long (logical ms) fires together: how late a timer may be beside the length of a stretch. */
+const grainMs = 10 * 60_000
+/** Rests on the way to one instant at most. */
+const restsMax = 24
+/** Rows counted at most per stage. */
+const countMax = 1_000
+/** Outcome partitions are made so far ahead of the clock at a time, ms. */
+const coverMs = 30 * 86_400_000
+
+/** Names what is left to do. */
+export const describeBacklog = (backlog: Backlog): string =>
+  Object.entries(backlog).filter(([, count]) => count > 0).map(([stage, count]) => `${stage}: ${count}`).join(", ") ||
+  "nothing"
+
+const isIdle = (backlog: Backlog): boolean => Object.values(backlog).every((count) => count === 0)
+
+/**
+ * Where to rest next on the way from one instant to a later one, given when the next timer is due: at the due instant, or
+ * a little later so that its neighbours fire with it. Null: nothing is due on the way.
+ */
+export const nextRest = (due: number | null, to: number): number | null => {
+  if (due === null || due >= to) return null
+  return Math.min(to, Math.ceil(due / grainMs) * grainMs)
+}
+
+const make = Effect.gen(function*() {
+  const sql = yield* SqlClient.SqlClient
+  /** Outcomes have partitions up to here, ms. */
+  let covered = Number.NEGATIVE_INFINITY
+
+  const cover = (at: number) =>
+    Effect.suspend(() => {
+      if (at + coverMs / 2 <= covered) return Effect.void
+      const from = covered === Number.NEGATIVE_INFINITY ? at - 86_400_000 : covered
+      covered = at + coverMs
+      return coverOutcomes(Math.floor(from), Math.floor(covered)).pipe(
+        Effect.provideService(SqlClient.SqlClient, sql)
+      )
+    })
+
+  const begin = (at: number) =>
+    Effect.zipRight(
+      cover(at),
+      sql`update shop_clock set mode = 'logical', instant = to_timestamp(${at / 1_000}::float8)`
+    ).pipe(Effect.asVoid)
+
+  const advance = (at: number) =>
+    Effect.zipRight(
+      cover(at),
+      sql<{ readonly instant: number }>`
+        update shop_clock set instant = greatest(instant, to_timestamp(${at / 1_000}::float8))
+        returning (extract(epoch from instant) * 1000)::float8 as instant`
+    ).pipe(Effect.map((rows) => rows[0]?.instant ?? at))
+
+  const backlog = sql<Backlog>`select
+      (select count(*) from (select from outbox limit ${countMax}) o)::int as outbox,
+      (select coalesce(sum(p.next_offset - 1 - c."offset"), 0) from event_partition p
+        join consumer_offset c on c.partition = p.partition and c.consumer = 'judge')::int as events,
+      (select count(*) from run where status = 'running')::int as runs,
+      delivery_backlog(${countMax})::int as deliveries,
+      (select count(*) from checkout_order where state in ('holding', 'buying', 'releasing', 'undoing'))::int as orders,
+      (select count(*) from ticket_given_up)::int as tickets,
+      (select count(*) from product where due_at <= (select shop_now()))::int
+        + (select count(*) from campaign where due_at <= (select shop_now()))::int as timers`.pipe(
+    Effect.map((rows) => rows[0] ?? { outbox: 0, events: 0, runs: 0, deliveries: 0, orders: 0, tickets: 0, timers: 0 })
+  )
+
+  /** When the next timer is due after the shop's instant, ms. */
+  const nextDue = sql<{ readonly due: number | null }>`select (extract(epoch from min(due)) * 1000)::float8 as due from (
+      select min(due_at) as due from product where due_at > (select shop_now())
+      union all select min(due_at) from campaign where due_at > (select shop_now())
+      union all select min(not_before) from delivery where status = 'due' and not_before > (select shop_now())
+    ) d`.pipe(Effect.map((rows) => rows[0]?.due ?? null))
+
+  const settle = Effect.gen(function*() {
+    const monotonic = Effect.map(Clock.currentTimeNanos, (nanos) => Number(nanos) / 1e6)
+    let before = ""
+    let movedAt = yield* monotonic
+    let rest = lookFirst
+    for (;;) {
+      const left = yield* backlog
+      if (isIdle(left)) return
+      const waitsFor = describeBacklog(left)
+      const now = yield* monotonic
+      if (waitsFor !== before) {
+        before = waitsFor
+        movedAt = now
+      } else if (now - movedAt > Duration.toMillis(stuckAfter)) {
+        return yield* new PipelineStuck({ instant: yield* advance(0), waitedMs: now - movedAt, waitsFor })
+      }
+      yield* Effect.sleep(rest)
+      rest = Duration.min(lookLast, Duration.times(rest, 1.5))
+    }
+  })
+
+  const pass = (at: number) =>
+    Effect.gen(function*() {
+      for (let rests = 0; rests < restsMax; rests++) {
+        const rest = nextRest(yield* nextDue, at)
+        if (rest === null) break
+        yield* advance(rest)
+        yield* settle
+      }
+      yield* advance(at)
+      yield* settle
+    })
+
+  const end = Effect.asVoid(sql`update shop_clock set mode = 'real', instant = null`)
+
+  return ReplayClock.of({ begin, advance, backlog, settle, pass, end })
+})
+
+export const layer: Layer.Layer<ReplayClock, never, SqlClient.SqlClient> = Layer.effect(ReplayClock, make)

@@ -1,0 +1,40 @@
+/**
+ * The processes of Hikyaku, one subcommand each. Configuration is read from the environment and documented beside its owner;
+ * this file only launches.
+ */
+import { Command } from "@effect/cli"
+import { NodeContext, NodeRuntime } from "@effect/platform-node"
+import { Effect, Logger } from "effect"
+import * as Processes from "./Processes.ts"
+
+const start = Command.make("start", {}, () => Processes.start).pipe(
+  Command.withDescription("Everything in one process: database, runner, gateway, provider sandbox.")
+)
+const runner = Command.make("runner", {}, () => Processes.runner).pipe(
+  Command.withDescription("Hosts actors. Any number, on any hosts, sharing the database of DATABASE_URL.")
+)
+const gateway = Command.make("gateway", {}, () => Processes.gateway).pipe(
+  Command.withDescription("Serves the API. Any number.")
+)
+const sandbox = Command.make("sandbox", {}, () => Processes.sandbox).pipe(
+  Command.withDescription("The provider sandbox, with a durable record of its own.")
+)
+const migrate = Command.make("migrate", {}, () => Processes.migrate).pipe(
+  Command.withDescription("Brings the database to this version.")
+)
+
+const main = Command.make("hikyaku-server").pipe(
+  Command.withSubcommands([start, runner, gateway, sandbox, migrate])
+)
+
+// What is said on standard output is for whoever started the process; the log goes to standard error.
+const logger = Logger.replace(
+  Logger.defaultLogger,
+  process.stderr.isTTY ? Logger.prettyLogger({ stderr: true }) : Logger.withConsoleError(Logger.logfmtLogger)
+)
+
+Command.run(main, { name: "Hikyaku", version: "0.1.0" })(process.argv).pipe(
+  Effect.provide(NodeContext.layer),
+  Effect.provide(logger),
+  NodeRuntime.runMain({ disablePrettyLogger: true })
+)

@@ -1,0 +1,251 @@
+/**
+ * A campaign looked at before it is let loose: whom it would reach, and what they would read. Nothing is written, nobody's
+ * caps are touched (G18); works for stored versions and for documents that are not stored yet.
+ */
+import { SqlClient } from "@effect/sql"
+import { ShopClock } from "@hikyaku/cluster/actor/ShopClock"
+import { countSegment, sampleSegment } from "@hikyaku/cluster/marketing/SegmentSql"
+import { Shop } from "@hikyaku/cluster/marketing/Shop"
+import { Unavailable, Unknown } from "@hikyaku/domain/api/ApiError"
+import type { DefinitionFault, Rendered, Subject } from "@hikyaku/domain/api/CampaignApi"
+import { type CampaignDefinition, type Messages } from "@hikyaku/domain/marketing/Campaign"
+import { audienceOf } from "@hikyaku/domain/marketing/CampaignTerms"
+import { validateCampaign } from "@hikyaku/domain/marketing/CampaignValidation"
+import { channels } from "@hikyaku/domain/marketing/Channel"
+import { compileContent, describeFault, type Fields, renderContent } from "@hikyaku/domain/marketing/Content"
+import { type DocumentFault, showPath } from "@hikyaku/domain/marketing/DocumentFault"
+import { Attributes, Channel } from "@hikyaku/domain/marketing/Event"
+import type { ScopeValue } from "@hikyaku/domain/marketing/Template"
+import { Context, Effect, Either, Layer, Schema } from "effect"
+import { stored } from "./Asking.ts"
+import { CampaignQuery } from "./CampaignQuery.ts"
+import { CustomTypes } from "./CustomTypes.ts"
+
+/** Members in a sample where the call does not say. */
+const sampleDefault = 10
+
+interface Cause {
+  readonly product?: string | undefined
+  readonly eventMember?: string | undefined
+}
+interface Invalid {
+  readonly _tag: "Invalid"
+  readonly faults: ReadonlyArray<DefinitionFault>
+}
+interface Counted {
+  readonly _tag: "Counted"
+  readonly reachable: number
+  readonly channels: Readonly<Record<string, number>>
+}
+interface Sampled {
+  readonly _tag: "Sampled"
+  readonly members: ReadonlyArray<{
+    readonly id: string
+    readonly language: string | null
+    readonly channels: ReadonlyArray<Channel>
+  }>
+}
+interface Preview {
+  readonly of: Subject
+  readonly member: string
+  readonly product?: string | undefined
+  readonly channel?: Channel | undefined
+  readonly parameters?: Attributes | undefined
+}
+
+type Failure = Unknown | Unavailable
+
+export class CampaignTrial extends Context.Tag("@hikyaku/server/CampaignTrial")<CampaignTrial, {
+  /** How many members can be reached. */
+  readonly count: (of: Subject, cause: Cause) => Effect.Effect<Counted | Invalid, Failure>
+  /** Some of them. */
+  readonly sample: (of: Subject, cause: Cause, limit?: number) => Effect.Effect<Sampled | Invalid, Failure>
+  /** The message as a member would get it. */
+  readonly preview: (
+    preview: Preview
+  ) => Effect.Effect<{ readonly _tag: "Previewed"; readonly message: Rendered } | Invalid, Failure>
+}>() {}
+
+const ProductRow = Schema.Struct({
+  id: Schema.String,
+  name: Schema.NullOr(Schema.String),
+  price: Schema.NullOr(Schema.Number),
+  category: Schema.NullOr(Schema.String),
+  brand: Schema.NullOr(Schema.String),
+  stock: Schema.NullOr(Schema.Number),
+  attributes: Attributes
+})
+const MemberRow = Schema.Struct({
+  id: Schema.String,
+  language: Schema.NullOr(Schema.String),
+  timeZone: Schema.NullOr(Schema.String),
+  attributes: Attributes
+})
+const ReachRow = Schema.Struct({
+  id: Schema.String,
+  language: Schema.NullOr(Schema.String),
+  consents: Schema.Record({ key: Schema.String, value: Schema.Boolean }),
+  suppressions: Schema.Record({ key: Schema.String, value: Schema.String })
+})
+const rows = <A, I>(row: Schema.Schema<A, I>) => Schema.decodeUnknown(Schema.Array(row))
+const decodeProducts = rows(ProductRow)
+const decodeMembers = rows(MemberRow)
+const decodeReach = rows(ReachRow)
+const decodeCounts = rows(Schema.Struct({ count: Schema.Number }))
+const decodeIds = rows(Schema.Struct({ id: Schema.String }))
+
+const shownFaults = (faults: ReadonlyArray<DocumentFault>): ReadonlyArray<DefinitionFault> =>
+  faults.map(({ hint, message, path }) => ({ path: showPath(path), message, hint }))
+
+/** What templates may name; absent values are left out, so that a template that needs one fails with its name. */
+const present = (row: Readonly<Record<string, ScopeValue>>): Record<string, ScopeValue> =>
+  Object.fromEntries(Object.entries(row).filter(([, value]) => value !== null))
+
+type Language = "ja" | "en"
+const languages: ReadonlyArray<Language> = ["ja", "en"]
+const fieldsOf = (messages: Messages | undefined, channel: Channel): Fields | undefined => messages?.[channel]
+
+const languageFor = ({ content }: CampaignDefinition, channel: Channel, wanted: string | null): Language => {
+  const has = (language: Language) => fieldsOf(content[language], channel) !== undefined
+  const own = languages.find((language) => language === wanted)
+  return own !== undefined && has(own) ? own : languages.find(has) ?? "ja"
+}
+
+const make = Effect.gen(function*() {
+  const sql = yield* SqlClient.SqlClient
+  const clock = yield* ShopClock
+  const shop = yield* Shop
+  const custom = yield* CustomTypes
+  const query = yield* CampaignQuery
+
+  const definitionOf = (of: Subject): Effect.Effect<CampaignDefinition | Invalid, Failure> => {
+    if ("document" in of) {
+      return Effect.map(
+        custom.all,
+        (customTypes) =>
+          Either.match(validateCampaign(of.document, { timeZone: shop.timeZone, customTypes }), {
+            onLeft: (faults): Invalid => ({ _tag: "Invalid", faults: shownFaults(faults) }),
+            onRight: ({ definition }) => definition
+          })
+      )
+    }
+    const { campaign, version } = of
+    return Effect.flatMap(query.version(campaign, version), (found) =>
+      found !== null
+        ? Effect.succeed(found.definition)
+        : version === undefined
+        ? new Unknown({ what: "campaign", id: campaign })
+        : new Unknown({ what: "version", id: `${version} of campaign ${campaign}` }))
+  }
+  const isInvalid = (found: CampaignDefinition | Invalid): found is Invalid => "_tag" in found
+
+  const productOf = (id: string | undefined) =>
+    id === undefined ? Effect.succeed(null) : stored(
+      sql`select id, name, price, category, brand, available as stock, attributes
+        from catalogue_product where id = ${id}`.pipe(Effect.flatMap(decodeProducts))
+    ).pipe(
+      Effect.flatMap(([row]) => (row === undefined ? new Unknown({ what: "product", id }) : Effect.succeed(row)))
+    )
+
+  const audience = (definition: CampaignDefinition, { eventMember, product }: Cause) =>
+    Effect.map(productOf(product), (row) => audienceOf(definition, { product: row, member: eventMember ?? null }))
+
+  const count = (of: Subject, cause: Cause) =>
+    Effect.gen(function*() {
+      const definition = yield* definitionOf(of)
+      if (isInvalid(definition)) return definition
+      const segment = yield* audience(definition, cause)
+      const counted = (on: ReadonlyArray<Channel>) => {
+        const { text, values } = countSegment(segment, on, clock.now())
+        return stored(Effect.flatMap(sql.unsafe(text, [...values]), decodeCounts)).pipe(
+          Effect.map(([row]) => row?.count ?? 0)
+        )
+      }
+      const reachable = yield* counted(definition.channels)
+      const each = yield* Effect.forEach(
+        definition.channels,
+        (channel) => Effect.map(counted([channel]), (count) => [channel, count] as const)
+      )
+      return { _tag: "Counted" as const, reachable, channels: Object.fromEntries(each) }
+    })
+
+  const sample = (of: Subject, cause: Cause, limit: number = sampleDefault) =>
+    Effect.gen(function*() {
+      const definition = yield* definitionOf(of)
+      if (isInvalid(definition)) return definition
+      const segment = yield* audience(definition, cause)
+      const { text, values } = sampleSegment(segment, definition.channels, clock.now(), limit, definition.id)
+      const ids = yield* stored(Effect.flatMap(sql.unsafe(text, [...values]), decodeIds))
+      const found = ids.length === 0 ? [] : yield* stored(
+        sql`select id, language, consents, suppressions from member where id in ${sql.in(ids.map(({ id }) => id))}
+          order by id`.pipe(Effect.flatMap(decodeReach))
+      )
+      return {
+        _tag: "Sampled" as const,
+        members: found.map(({ consents, id, language, suppressions }) => ({
+          id,
+          language,
+          channels: channels.filter((channel) =>
+            definition.channels.includes(channel) && consents[channel] === true && !Object.hasOwn(suppressions, channel)
+          )
+        }))
+      }
+    })
+
+  const preview = ({ channel: wanted, member: id, of, parameters, product: productId }: Preview) =>
+    Effect.gen(function*() {
+      const definition = yield* definitionOf(of)
+      if (isInvalid(definition)) return definition
+      const [member] = yield* stored(
+        sql`select id, language, time_zone as "timeZone", attributes from member where id = ${id}`.pipe(
+          Effect.flatMap(decodeMembers)
+        )
+      )
+      if (member === undefined) return yield* new Unknown({ what: "member", id })
+      const product = yield* productOf(productId)
+      const channel = wanted ?? definition.channels[0]
+      const language = languageFor(definition, channel, member.language)
+      const message = (parts: Fields, faults: ReadonlyArray<DefinitionFault>) => ({
+        _tag: "Previewed" as const,
+        message: { channel, language, parts, faults }
+      })
+      const place = `content.${language}.${channel}`
+      const fields = fieldsOf(definition.content[language], channel)
+      if (fields === undefined) {
+        return message({}, [{ path: place, message: `there is no content for ${channel}`, hint: null }])
+      }
+      const compiled = compileContent(channel, fields)
+      if (Either.isLeft(compiled)) {
+        return message(
+          {},
+          compiled.left.map((fault) => ({
+            path: `${place}.${fault.field}`,
+            message: describeFault(fault),
+            hint: fault.hint
+          }))
+        )
+      }
+      const rendered = renderContent(compiled.right, {
+        scope: {
+          ...(product !== null && { product: present({ ...product }) }),
+          member: present({ id, language: member.language, attributes: member.attributes }),
+          parameters: parameters ?? {}
+        },
+        timeZone: member.timeZone ?? shop.timeZone,
+        language
+      })
+      return Either.match(rendered, {
+        onLeft: (fault) =>
+          message({}, [{ path: `${place}.${fault.field}`, message: describeFault(fault), hint: fault.hint }]),
+        onRight: (parts) => message(parts, [])
+      })
+    })
+
+  return CampaignTrial.of({ count, sample, preview })
+})
+
+export const layer: Layer.Layer<
+  CampaignTrial,
+  never,
+  SqlClient.SqlClient | ShopClock | Shop | CustomTypes | CampaignQuery
+> = Layer.effect(CampaignTrial, make)

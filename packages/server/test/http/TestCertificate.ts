@@ -1,0 +1,20 @@
+/** A certificate for localhost that nobody trusts by itself, valid until 2120, and its key: for tests of TLS alone. */
+export const testCertificate = {
+  key: `-----BEGIN PRIVATE KEY-----
+MIGHAgEAMBMGByqGSM49AgEGCCqGSM49AwEHBG0wawIBAQQgikp/8T7O+HvH/zco
+LsThPvYqFIuMJr5JGvXsmFUd0LKhRANCAARqFQbQPc9KKLxjDKrhl1E6xLkjzK7Z
+z/XieMhg9T3UDpPZszjA2vXQv+WeTGIq1j3B9cxix+Q2Mp7P/CdfQaxM
+-----END PRIVATE KEY-----
+`,
+  cert: `-----BEGIN CERTIFICATE-----
+MIIBYzCCAQqgAwIBAgIBATAKBggqhkjOPQQDAjAUMRIwEAYDVQQDDAlsb2NhbGhv
+c3QwIBcNMjAwMTAxMDAwMDAwWhgPMjEyMDAxMDEwMDAwMDBaMBQxEjAQBgNVBAMM
+CWxvY2FsaG9zdDBZMBMGByqGSM49AgEGCCqGSM49AwEHA0IABGoVBtA9z0oovGMM
+quGXUTrEuSPMrtnP9eJ4yGD1PdQOk9mzOMDa9dC/5Z5MYirWPcH1zGLH5DYyns/8
+J19BrEyjSzBJMBoGA1UdEQQTMBGCCWxvY2FsaG9zdIcEfwAAATAMBgNVHRMEBTAD
+AQH/MB0GA1UdDgQWBBSv5QHbZE8kDudkfsyuZ9lyNplb8DAKBggqhkjOPQQDAgNH
+ADBEAiAo3fjYvhB3EDpvYhn+MoFI+1KvhSBOdVevxnhsJqpmOAIgCSFxf6gTbc7a
+Hh+ehjX6a2x09ymg/H93CMDPtvN6mpI=
+-----END CERTIFICATE-----
+`
+}
