@@ -202,15 +202,19 @@ export class Cell<State, Command, Reply, Event> {
    */
   private died(entries: ReadonlyArray<Entry>, reason: string): void {
     const open: Array<Entry> = []
+    this.suspects = Math.max(1, entries.length >> 1)
     for (const entry of entries) {
       this.live.delete(entry.actor)
       if (!this.intake.isOpen(entry)) continue
       entry.deaths++
       entry.attempts++
-      if (entry.deaths >= 2 && entries.length === 1) this.intake.reply(entry, { _tag: "Fault", reason })
-      else open.push(entry)
+      if (entry.deaths < 2 || entries.length > 1) open.push(entry)
+      else {
+        this.intake.reply(entry, { _tag: "Fault", reason })
+        // Those that died with it are likely innocent: together again.
+        this.suspects = this.limits.roundMax
+      }
     }
-    this.suspects = Math.max(1, entries.length >> 1)
     this.intake.putBack(open)
   }
 

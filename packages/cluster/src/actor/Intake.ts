@@ -104,7 +104,7 @@ export class Intake {
       id: command.id,
       command: command.command,
       at: command.at,
-      expiresAt: now + command.within,
+      expiresAt: now + remaining(command),
       bytes,
       waiters: [reply],
       latecomers: [],
@@ -134,7 +134,7 @@ export class Intake {
       reply({ _tag: "Fault", reason: String(cause) })
       return
     }
-    entry.expiresAt = Math.max(entry.expiresAt, now + command.within)
+    entry.expiresAt = Math.max(entry.expiresAt, now + remaining(command))
     const waiters = entry.taken ? entry.latecomers : entry.waiters
     waiters.push(reply)
     if (waiters.length > waitersMax) waiters.shift()?.({ _tag: "Pending" })
@@ -244,6 +244,10 @@ export class Intake {
     return Math.round(Math.min(10_000, Math.max(50, estimate)))
   }
 }
+
+/** Longest that a command waits, ms; what is no number is no time. */
+const withinMax = 24 * 3_600_000
+const remaining = ({ within }: WireCommand): number => Math.max(0, Math.min(withinMax, within) || 0)
 
 /** ms over which the rate of service is measured. */
 const rateWindow = 1000

@@ -126,9 +126,10 @@ const make = Effect.gen(function*() {
       catch: (cause) => new JournalUnavailable({ reason: message(cause) })
     }).pipe(Effect.map((result): ReadonlyArray<A> => result.rows))
 
-  const of = <State, Command, Reply, Event>(kind: ActorKind<State, Command, Reply, Event>): KindJournal<State> => {
+  const open = <State, Command, Reply, Event>(kind: ActorKind<State, Command, Reply, Event>): KindJournal<State> => {
     const queue: Array<Waiting> = []
-    const statements = new Map<string, string>()
+    // Numbered, since the server cuts a statement's name at 63 bytes and a variant's would be longer.
+    const statements = new Map<string, { readonly name: string; readonly text: string }>()
     let busy = 0
 
     /** Finds the unit that cannot be stored by halving the group until it is alone. */
@@ -151,11 +152,14 @@ const make = Effect.gen(function*() {
         return split(units, history, message(cause))
       }
       const { parts, values, variant } = filled
-      let text = statements.get(variant)
-      if (text === undefined) statements.set(variant, text = commitSql(kind.name, kind.main, parts))
+      let statement = statements.get(variant)
+      if (statement === undefined) {
+        statement = { name: `commit:${kind.name}:${statements.size}`, text: commitSql(kind.name, kind.main, parts) }
+        statements.set(variant, statement)
+      }
       for (let attempt = 1;; attempt++) {
         try {
-          const result = await execute({ name: `commit:${kind.name}:${variant}`, text, values: [...values] }, history)
+          const result = await execute({ ...statement, values: [...values] }, history)
           const verdicts = new Map<string, Verdict>()
           for (const row of result.rows) verdicts.set(row.actor, { _tag: row.verdict })
           return units.map((unit) => verdicts.get(unit.actor) ?? { _tag: "Fault", reason: "the store gave no verdict" })
@@ -239,6 +243,17 @@ const make = Effect.gen(function*() {
         }),
       due: (cells, now, limit) => query(`due:${kind.name}`, dueSql(kind.main), [cells, now, limit])
     }
+  }
+
+  // One per kind and process: the cells share its queue, so that their rounds are committed together.
+  const journals = new Map<string, { readonly kind: object; readonly journal: unknown }>()
+  const of = <State, Command, Reply, Event>(kind: ActorKind<State, Command, Reply, Event>): KindJournal<State> => {
+    const known = journals.get(kind.name)
+    // The kind is the very one that it was opened with, and so is the type of its states.
+    if (known?.kind === kind) return known.journal as KindJournal<State>
+    const journal = open(kind)
+    journals.set(kind.name, { kind, journal })
+    return journal
   }
 
   return { of, generation: () => generation }

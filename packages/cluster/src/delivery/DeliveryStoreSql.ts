@@ -3,13 +3,18 @@
  * writes their refunds and sent facts as well: the terminal status and what follows from it are one commit (R19).
  */
 
+import { capEffect, deliveryStatuses, statusesBefore } from "@hikyaku/domain/delivery/Delivery"
+import { isClosed, listStatuses } from "@hikyaku/domain/delivery/List"
+
+const quoted = (names: ReadonlyArray<string>) => names.map((name) => `'${name}'`).join(", ")
 const ms = (expression: string) => `(extract(epoch from ${expression}) * 1000)::float8`
 const after = (parameter: string) => `clock_timestamp() + ${parameter}::float8 * interval '1 millisecond'`
-const open = "status not in ('completed', 'failed', 'expired')"
+const open = `status not in (${quoted(listStatuses.filter(isClosed))})`
 /** Refunds what a CTE `gone(id, member, status)` says was provably not sent. */
 const refund = `refund as (
   insert into delivery_refund (delivery, member, at)
-  select id, member, shop_now() from gone where status in ('failed', 'expired', 'suppressed')
+  select id, member, shop_now() from gone
+  where status in (${quoted(deliveryStatuses.filter((status) => capEffect(status) === "refund"))})
   on conflict (delivery) do nothing
 )`
 
@@ -189,7 +194,7 @@ gone as (
     sent_at = case when r.outcome = 'Rejected' then null
       when c.mode = 'logical' then l.sent_at else to_timestamp(r.at / 1000.0) end
   from result r, delivery_list l, shop_clock c
-  where l.id = $1 and d.id = r.id and d.list_id = l.id and d.status in ('listed', 'unknown')
+  where l.id = $1 and d.id = r.id and d.list_id = l.id and d.status in (${quoted(statusesBefore("sent"))})
   returning d.id, d.member, d.status, d.sent_at
 ),
 sent as (

@@ -6,7 +6,7 @@
  */
 import { SqlClient } from "@effect/sql"
 import type { CampaignCommand } from "@hikyaku/domain/marketing/CampaignCommand"
-import { Duration, Effect, Either, Schema } from "effect"
+import { Duration, Effect, Either, Predicate, Schema } from "effect"
 import { ActorClient, type Send, type SendError } from "../actor/ActorClient.ts"
 import type { ActorKind } from "../actor/ActorKind.ts"
 import { ShopClock } from "../actor/ShopClock.ts"
@@ -37,6 +37,13 @@ interface DeadLetter {
   readonly reason: string
 }
 
+/** Replies that mean that an event came to nothing and never will: they go to the dead letters, not into oblivion. */
+const refusals: ReadonlySet<string> = new Set(["UnknownProduct", "StockRefused", "Refused", "UnknownCampaign"])
+const refusalOf = (reply: unknown): string | null =>
+  Predicate.hasProperty(reply, "_tag") && typeof reply._tag === "string" && refusals.has(reply._tag)
+    ? JSON.stringify(reply)
+    : null
+
 export const make = Effect.gen(function*() {
   const sql = yield* SqlClient.SqlClient
   const client = yield* ActorClient
@@ -62,8 +69,12 @@ export const make = Effect.gen(function*() {
         const answers: ReadonlyArray<Either.Either<R, SendError>> = yield* client.sendAll(kind, open)
         const again = new Set<string>()
         for (const [i, answer] of answers.entries()) {
-          if (Either.isRight(answer)) continue
           const { actor, entry } = open[i]!
+          if (Either.isRight(answer)) {
+            const reason = refusalOf(answer.right)
+            if (reason !== null) dead.push({ entry, reason })
+            continue
+          }
           if (answer.left._tag === "CommandFault") dead.push({ entry, reason: answer.left.reason })
           else again.add(actor)
         }

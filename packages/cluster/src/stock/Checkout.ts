@@ -7,7 +7,7 @@
 import { SqlClient, type SqlError } from "@effect/sql"
 import { ContentDiffers, NotAnswered, Unavailable } from "@hikyaku/domain/api/ApiError"
 import { deadlineDefault, type OrderOutcome } from "@hikyaku/domain/api/CartApi"
-import { OrderId, ReturnId } from "@hikyaku/domain/stock/Allocation"
+import { OrderId, type ReturnId } from "@hikyaku/domain/stock/Allocation"
 import { holdMsMax, type ProductCommand } from "@hikyaku/domain/stock/Product"
 import { Context, Duration, Effect, Layer, type ParseResult, Schedule, Schema } from "effect"
 import { ActorClient } from "../actor/ActorClient.ts"

@@ -4,6 +4,8 @@ import { Schema } from "effect"
 import { Event } from "../marketing/Event.ts"
 import { CommonError } from "./ApiError.ts"
 
+export { Event }
+
 /** Events of one call. */
 export const eventsMax = 1_000
 /** Fields of a custom type. */

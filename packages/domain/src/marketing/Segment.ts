@@ -7,7 +7,7 @@
  */
 import { Schema } from "effect"
 import { MemberId, ProductId, Text } from "../Identifier.ts"
-import { Attributes, type Happening } from "./Event.ts"
+import type { Attributes, Happening } from "./Event.ts"
 
 /** Deepest nesting and most conditions of one segment. */
 export const depthMax = 8

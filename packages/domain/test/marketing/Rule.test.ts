@@ -208,48 +208,9 @@ describe("G16: denial of service by a rule is bounded", () => {
   })
 
   it("any text at all ends in a rule or an error, and judging never throws", () => {
-    const token = fc.constantFrom(
-      ...[
-        "event",
-        "product",
-        "member",
-        "now",
-        ".",
-        "after",
-        "stock",
-        "attributes",
-        "(",
-        ")",
-        "[",
-        "]",
-        "{",
-        "}",
-        "!",
-        "-"
-      ],
-      ...[
-        "&&",
-        "||",
-        "==",
-        "<",
-        "in",
-        "+",
-        "*",
-        "/",
-        "?",
-        ":",
-        ",",
-        "1",
-        "0.5",
-        "'x'",
-        "exists",
-        "map",
-        "has",
-        "x",
-        "true",
-        "size"
-      ]
-    )
+    const tokens =
+      "event product member now . after stock attributes ( ) [ ] { } ! - && || == < in + * / ? : , 1 0.5 'x' exists map has x true size"
+    const token = fc.constantFrom(...tokens.split(" "))
     fc.assert(
       fc.property(
         fc.oneof(fc.array(token, { maxLength: 30 }).map((t) => t.join(" ")), fc.fullUnicodeString()),

@@ -13,8 +13,8 @@ import { createServer } from "node:net"
 import * as path from "node:path"
 import { databaseLayer } from "../ClusterNode.ts"
 import * as EmbeddedPostgres from "../embedded/EmbeddedPostgres.ts"
-import { prepareDatabase } from "../Program.ts"
 import type { ServerDied } from "../embedded/EmbeddedPostgresError.ts"
+import { prepareDatabase } from "../Program.ts"
 import * as SandboxClient from "../sandbox/SandboxClient.ts"
 import { databaseConfig } from "../Settings.ts"
 import { FileUnwritable, type ProcessDied, type ProcessNotReady, SandboxRefused } from "./DemoError.ts"
@@ -56,6 +56,8 @@ export interface DemoPlaces {
 
 export interface DemoCluster {
   readonly places: DemoPlaces
+  /** Runners that have ended so far. */
+  readonly runnersLost: Effect.Effect<number>
   /** Fails when something has died that the demo cannot go on without. */
   readonly died: Effect.Effect<never, ProcessDied>
 }
@@ -203,5 +205,5 @@ export const startCluster = (
         Effect.forkScoped
       ), { discard: true })
     const died = Effect.raceAll([sandboxProcess.died, gateway.died, Deferred.await(lastRunner)])
-    return { cluster: { places, died }, sandbox }
+    return { cluster: { places, died, runnersLost: Effect.sync(() => runners.length - alive) }, sandbox }
   })

@@ -6,7 +6,7 @@
 import type { SqlError } from "@effect/sql"
 import type { Hikyaku } from "@hikyaku/domain/api/Client"
 import { eventsMax } from "@hikyaku/domain/api/EventApi"
-import type { TicketId } from "@hikyaku/domain/Identifier"
+import type { ProductId, TicketId } from "@hikyaku/domain/Identifier"
 import { type Event, eventType } from "@hikyaku/domain/marketing/Event"
 import type { CartAdd, Checkout, Return, Step } from "@hikyaku/domain/replay/Step"
 import { Clock, Duration, Effect, Either } from "effect"
@@ -74,6 +74,8 @@ export interface ReplayCalls {
   readonly seen: Seen
   /** Carries one step out. Openings are not among them. */
   readonly perform: (step: Step) => Effect.Effect<void, StepFailed | SqlError.SqlError>
+  /** States from how many pieces on a product counts as low. */
+  readonly lowFrom: (product: ProductId, pieces: number, at: number) => Effect.Effect<void, StepFailed>
   /** Publishes events in their order. */
   readonly publish: (events: ReadonlyArray<Event>) => Effect.Effect<void, StepFailed>
   /** Until when a line that was allocated lasts; undefined when it is not in a cart. */
@@ -212,8 +214,19 @@ export const makeCalls = (client: Client, awaitJudged: Effect.Effect<void, SqlEr
         for (const event of [first, ...rest]) count(seen.eventTypes, eventType(event.happening))
       }), { discard: true })
 
+  const lowFrom = (product: ProductId, pieces: number, at: number) =>
+    Effect.gen(function*() {
+      const what = `product.define ${product}`
+      const answer = yield* ask(
+        what,
+        client.product.define({ product, lowThreshold: pieces, at, deadline: answerMs })
+      )
+      if (Either.isLeft(answer)) return yield* failed(what, answer.left)
+    })
+
   return {
     seen,
+    lowFrom,
     perform: (step) => {
       switch (step._tag) {
         case "CartAdd":

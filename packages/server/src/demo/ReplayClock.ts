@@ -83,13 +83,14 @@ const make = Effect.gen(function*() {
   /** Outcomes have partitions up to here, ms. */
   let covered = Number.NEGATIVE_INFINITY
 
-  const cover = (at: number) =>
+  const cover = (at: number): Effect.Effect<void, SqlError.SqlError> =>
     Effect.suspend(() => {
       if (at + coverMs / 2 <= covered) return Effect.void
       const from = covered === Number.NEGATIVE_INFINITY ? at - 86_400_000 : covered
       covered = at + coverMs
       return coverOutcomes(Math.floor(from), Math.floor(covered)).pipe(
-        Effect.provideService(SqlClient.SqlClient, sql)
+        Effect.provideService(SqlClient.SqlClient, sql),
+        Effect.asVoid
       )
     })
 
@@ -121,7 +122,9 @@ const make = Effect.gen(function*() {
   )
 
   /** When the next timer is due after the shop's instant, ms. */
-  const nextDue = sql<{ readonly due: number | null }>`select (extract(epoch from min(due)) * 1000)::float8 as due from (
+  const nextDue = sql<
+    { readonly due: number | null }
+  >`select (extract(epoch from min(due)) * 1000)::float8 as due from (
       select min(due_at) as due from product where due_at > (select shop_now())
       union all select min(due_at) from campaign where due_at > (select shop_now())
       union all select min(not_before) from delivery where status = 'due' and not_before > (select shop_now())

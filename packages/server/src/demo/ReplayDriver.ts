@@ -9,7 +9,6 @@ import type { SourceId } from "@hikyaku/domain/Identifier"
 import type { Event } from "@hikyaku/domain/marketing/Event"
 import { isOpening, openingEvents, type Step } from "@hikyaku/domain/replay/Step"
 import { Deferred, Duration, Effect, FiberId, Option, Schedule, Stream } from "effect"
-import type { ReplaySource } from "../replay/ReplaySource.ts"
 import type { PipelineStuck, StepFailed } from "./DemoError.ts"
 import { makeCalls, type Seen } from "./ReplayCalls.ts"
 import { ReplayClock } from "./ReplayClock.ts"
@@ -28,11 +27,21 @@ const judgedLook = Duration.millis(15)
 /** After the last step so much logical time passes: carts lapse, messages held overnight leave. */
 const afterwardsMs = 36 * 3_600_000
 
+/**
+ * From when on a product counts as low: the record does not say, and a shop that sells by the dozen rarely has exactly one
+ * piece left.
+ */
+export const lowStock = {
+  of: (openingStock: number): number => Math.max(1, Math.floor(openingStock / 20)),
+  note: "Low stock: the last twentieth of what a product opened with, at least one piece."
+}
+
 /** How far a replay has come, for whoever watches. */
 export interface ReplayState {
   /** The logical instant, ms; 0 before the first step. */
   instant: number
   firstAt: number
+  lastAt: number
   steps: number
   stretches: number
   /** Steps by tag, openings included. */
@@ -50,10 +59,6 @@ export interface ReplayDriver {
     opened: Effect.Effect<void, E2, R2>
   ) => Effect.Effect<void, ReplayError | E | E2, R2>
 }
-
-/** Under this source a replay's openings are published: what the replay states of stock later comes from the same. */
-export const openingSource = (source: ReplaySource, sources: Readonly<Record<string, SourceId>>): SourceId =>
-  sources[source.format] ?? "replay"
 
 /** Steps in stretches; the openings are a stretch of their own, which comes first. */
 export const inStretches = <E>(
@@ -109,7 +114,15 @@ export const makeDriver = (source: SourceId) =>
 
     const calls = makeCalls(client, awaitJudged)
     const permits = yield* Effect.makeSemaphore(callsMax)
-    const state: ReplayState = { instant: 0, firstAt: 0, steps: 0, stretches: 0, byTag: {}, seen: calls.seen }
+    const state: ReplayState = {
+      instant: 0,
+      firstAt: 0,
+      lastAt: 0,
+      steps: 0,
+      stretches: 0,
+      byTag: {},
+      seen: calls.seen
+    }
 
     const tally = (steps: ReadonlyArray<Step>): void => {
       for (const { _tag } of steps) state.byTag[_tag] = (state.byTag[_tag] ?? 0) + 1
@@ -125,6 +138,10 @@ export const makeDriver = (source: SourceId) =>
           yield* calls.publish(events.slice(from, from + openingsMax))
           yield* clock.settle
         }
+        yield* Effect.forEach(steps, (step) =>
+          step._tag === "ProductOpening"
+            ? calls.lowFrom(step.product, lowStock.of(step.stock), step.at)
+            : Effect.void, { concurrency: callsMax, discard: true })
       })
 
     const stretch = (steps: ReadonlyArray<Step>) =>
@@ -180,7 +197,6 @@ export const makeDriver = (source: SourceId) =>
       run: (steps, opened) =>
         Effect.gen(function*() {
           let isOpen = false
-          let last = 0
           const step = (steps: ReadonlyArray<Step>) =>
             Effect.gen(function*() {
               const [first] = steps
@@ -196,12 +212,12 @@ export const makeDriver = (source: SourceId) =>
               yield* pass(first.at)
               calls.forget(first.at)
               yield* stretch(steps)
-              last = steps.at(-1)?.at ?? first.at
-              yield* pass(last)
+              state.lastAt = steps.at(-1)?.at ?? first.at
+              yield* pass(state.lastAt)
               state.stretches++
             })
           yield* Stream.runForEach(inStretches(steps, stretchLimits), step)
-          if (isOpen) yield* pass(last + afterwardsMs)
+          if (isOpen) yield* pass(state.lastAt + afterwardsMs)
         })
     } satisfies ReplayDriver
   })

@@ -17,7 +17,7 @@ import {
   Overloaded,
   Unavailable
 } from "@hikyaku/domain/api/ApiError"
-import { Effect, ParseResult } from "effect"
+import { Effect, type ParseResult } from "effect"
 
 type AnyFailure = SendError | ClientContentDiffers | CommandFault
 

@@ -8,7 +8,7 @@ import type { Rpc, RpcGroup, RpcMessage, RpcServer } from "@effect/rpc"
 import { type BadInput, CommonError, UnknownMethod } from "@hikyaku/domain/api/ApiError"
 import { fromParseError } from "@hikyaku/domain/api/BadInput"
 import { hintFor } from "@hikyaku/domain/marketing/Spelling"
-import { Effect, Either, ParseResult, Schema, type SchemaAST } from "effect"
+import { type Effect, Either, ParseResult, Schema, type SchemaAST } from "effect"
 import { payloadFault } from "./Payload.ts"
 
 type Protocol = RpcServer.Protocol["Type"]

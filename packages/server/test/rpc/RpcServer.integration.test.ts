@@ -94,47 +94,51 @@ layer(TestApi.layer(), { excludeTestServices: true })("the API", (it) => {
         }
       }))
 
-    it.effect.each([
-      ["broken JSON", "{\"jsonrpc\": ", -32700],
-      ["not JSON at all", "hello", -32700],
-      ["nothing", "", -32700],
-      ["a number", "5", -32600],
-      ["an empty batch", "[]", -32600],
-      ["no version", "{\"method\":\"cart.add\",\"id\":1}", -32600],
-      ["another version", "{\"jsonrpc\":\"1.0\",\"method\":\"cart.add\",\"id\":1}", -32600],
-      ["no method", "{\"jsonrpc\":\"2.0\",\"id\":1}", -32600],
-      ["a method that is a number", "{\"jsonrpc\":\"2.0\",\"method\":1,\"id\":1}", -32600],
-      ["an id that is an object", "{\"jsonrpc\":\"2.0\",\"method\":\"cart.add\",\"id\":{}}", -32600],
-      ["an unknown method", call("cart.ad", good), -32601],
-      ["a method of the transport", call("@effect/rpc/Ping", {}), -32601],
-      ["a method of every object", call("constructor", {}), -32601],
-      ["parameters by position", call("cart.add", [1]), -32602],
-      ["no parameters", call("cart.add"), -32602]
-    ])("%s", ([, body, code]) =>
+    it.effect.each(
+      [
+        ["broken JSON", "{\"jsonrpc\": ", -32700],
+        ["not JSON at all", "hello", -32700],
+        ["nothing", "", -32700],
+        ["a number", "5", -32600],
+        ["an empty batch", "[]", -32600],
+        ["no version", "{\"method\":\"cart.add\",\"id\":1}", -32600],
+        ["another version", "{\"jsonrpc\":\"1.0\",\"method\":\"cart.add\",\"id\":1}", -32600],
+        ["no method", "{\"jsonrpc\":\"2.0\",\"id\":1}", -32600],
+        ["a method that is a number", "{\"jsonrpc\":\"2.0\",\"method\":1,\"id\":1}", -32600],
+        ["an id that is an object", "{\"jsonrpc\":\"2.0\",\"method\":\"cart.add\",\"id\":{}}", -32600],
+        ["an unknown method", call("cart.ad", good), -32601],
+        ["a method of the transport", call("@effect/rpc/Ping", {}), -32601],
+        ["a method of every object", call("constructor", {}), -32601],
+        ["parameters by position", call("cart.add", [1]), -32602],
+        ["no parameters", call("cart.add"), -32602]
+      ] as const
+    )("%s", ([, body, code]) =>
       Effect.gen(function*() {
         const { answer } = yield* TestApi.postJson(body)
         expect(answer).toMatchObject({ jsonrpc: "2.0", error: { code, message: expect.any(String) } })
         expect(answer).not.toHaveProperty("result")
       }))
 
-    it.effect.each([
-      ["quantity 0", { quantity: 0 }, "quantity"],
-      ["quantity too large", { quantity: 10_001 }, "quantity"],
-      ["a broken quantity", { quantity: 1.5 }, "quantity"],
-      ["a quantity in words", { quantity: "1" }, "quantity"],
-      ["no quantity", { quantity: undefined }, "quantity"],
-      ["a ticket that is no id", { ticket: "x" }, "ticket"],
-      ["a ticket of version 4", { ticket: "c5a1c9a6-1d7a-4c5c-8b3a-6f0d3d9a7a10" }, "ticket"],
-      ["a ticket in capitals", { ticket: ticket.toUpperCase() }, "ticket"],
-      ["an empty product", { product: "" }, "product"],
-      ["a product with a blank", { product: "a b" }, "product"],
-      ["a product that is SQL", { product: "x'; drop table product; --" }, "product"],
-      ["a member that is too long", { member: "m".repeat(65) }, "member"],
-      ["U+0000 in the member", { member: "m\u0000" }, "member"],
-      ["a lone surrogate in the member", { member: "m\ud800" }, "member"],
-      ["a deadline beyond the bound", { deadline: 3_600_000 }, "deadline"],
-      ["a field that is not there", { quantitty: 1 }, "quantitty"]
-    ])("cart.add with %s", ([, change, path]) =>
+    it.effect.each(
+      [
+        ["quantity 0", { quantity: 0 }, "quantity"],
+        ["quantity too large", { quantity: 10_001 }, "quantity"],
+        ["a broken quantity", { quantity: 1.5 }, "quantity"],
+        ["a quantity in words", { quantity: "1" }, "quantity"],
+        ["no quantity", { quantity: undefined }, "quantity"],
+        ["a ticket that is no id", { ticket: "x" }, "ticket"],
+        ["a ticket of version 4", { ticket: "c5a1c9a6-1d7a-4c5c-8b3a-6f0d3d9a7a10" }, "ticket"],
+        ["a ticket in capitals", { ticket: ticket.toUpperCase() }, "ticket"],
+        ["an empty product", { product: "" }, "product"],
+        ["a product with a blank", { product: "a b" }, "product"],
+        ["a product that is SQL", { product: "x'; drop table product; --" }, "product"],
+        ["a member that is too long", { member: "m".repeat(65) }, "member"],
+        ["U+0000 in the member", { member: "m\u0000" }, "member"],
+        ["a lone surrogate in the member", { member: "m\ud800" }, "member"],
+        ["a deadline beyond the bound", { deadline: 3_600_000 }, "deadline"],
+        ["a field that is not there", { quantitty: 1 }, "quantitty"]
+      ] as const
+    )("cart.add with %s", ([, change, path]) =>
       Effect.gen(function*() {
         const { answer } = yield* TestApi.postJson(call("cart.add", { ...good, ...change }))
         expect(answer).toMatchObject({ error: { code: -32602, data: { _tag: "BadInput", path } }, id: 1 })
@@ -219,18 +223,20 @@ layer(TestApi.layer(), { excludeTestServices: true })("the API", (it) => {
   })
 
   describe("G16 raw bytes", () => {
-    it.effect.each([
-      ["application/msgpack", new Uint8Array([0xc1])],
-      ["application/msgpack", new Uint8Array([0xc0, 0xc0])],
-      ["application/msgpack", crypto.getRandomValues(new Uint8Array(300))],
-      ["application/ndjson", "{\"_tag\":\"Request\""],
-      ["application/ndjson", "null"],
-      ["application/ndjson", "[1]"],
-      ["application/ndjson", JSON.stringify({ _tag: "Request", id: "x", tag: "cart.add", payload: {}, headers: [] })],
-      ["application/ndjson", JSON.stringify({ _tag: "Request", id: 5, tag: "cart.add", payload: {}, headers: [] })],
-      ["application/ndjson", JSON.stringify({ _tag: "Request", id: "1", tag: 5 })],
-      ["application/ndjson", JSON.stringify({ _tag: "Nonsense" })]
-    ])("over HTTP as %s", ([type, body]) =>
+    it.effect.each(
+      [
+        ["application/msgpack", new Uint8Array([0xc1])],
+        ["application/msgpack", new Uint8Array([0xc0, 0xc0])],
+        ["application/msgpack", crypto.getRandomValues(new Uint8Array(300))],
+        ["application/ndjson", "{\"_tag\":\"Request\""],
+        ["application/ndjson", "null"],
+        ["application/ndjson", "[1]"],
+        ["application/ndjson", JSON.stringify({ _tag: "Request", id: "x", tag: "cart.add", payload: {}, headers: [] })],
+        ["application/ndjson", JSON.stringify({ _tag: "Request", id: 5, tag: "cart.add", payload: {}, headers: [] })],
+        ["application/ndjson", JSON.stringify({ _tag: "Request", id: "1", tag: 5 })],
+        ["application/ndjson", JSON.stringify({ _tag: "Nonsense" })]
+      ] as const
+    )("over HTTP as %s", ([type, body]) =>
       Effect.gen(function*() {
         const { status, text } = yield* TestApi.post("/rpc/http", body, type)
         expect(status).toBe(200)
