@@ -9,7 +9,7 @@ const shared = defineConfig({
 /** unit: pure code and memory ports. integration: a real PostgreSQL or real sockets. cluster: processes that are killed and frozen. */
 export default defineWorkspace([
   mergeConfig(shared, {
-    test: { name: "unit", include: ["packages/*/test/**/*.test.ts", "test/simulation/**/*.test.ts"], exclude: ["**/*.integration.test.ts", "**/node_modules/**"] }
+    test: { name: "unit", include: ["packages/*/test/**/*.test.ts", "test/{simulation,linearizability}/**/*.test.ts"], exclude: ["**/*.integration.test.ts", "**/node_modules/**"] }
   }),
   mergeConfig(shared, {
     test: {

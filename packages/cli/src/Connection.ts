@@ -1,8 +1,9 @@
 /** How commands reach the shop. */
 import { Options } from "@effect/cli"
 import { NodeSocket } from "@effect/platform-node"
+import { fromParseError } from "@hikyaku/domain/api/BadInput"
 import { Hikyaku, layerSocket, urlDefault } from "@hikyaku/domain/api/Client"
-import { Config, type Context, Effect, Layer } from "effect"
+import { Config, type Context, Effect, Layer, ParseResult } from "effect"
 import { type CallError, type CliFailure, explain, misused } from "./Failure.ts"
 
 /** Options of every command. */
@@ -38,6 +39,10 @@ export const connected = <A>(
   const client = layerSocket().pipe(Layer.provide(NodeSocket.layerWebSocket(url)))
   return Effect.flatMap(Hikyaku, use).pipe(
     Effect.provide(client),
+    // What the schema refuses never leaves this process.
+    Effect.catchAllDefect((defect) =>
+      ParseResult.isParseError(defect) ? Effect.fail(misused(fromParseError(defect).message)) : Effect.die(defect)
+    ),
     Effect.mapError((error) => (error._tag === "CliFailure" ? error : explain(error, url)))
   )
 }

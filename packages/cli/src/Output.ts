@@ -11,7 +11,7 @@ const wide =
 const width = (text: string): number => [...text].reduce((sum, char) => sum + (wide.test(char) ? 2 : 1), 0)
 
 // Control characters of what others wrote must not reach the terminal.
-const plain = (text: string): string => text.replace(/[\u0000-\u001f\u007f-\u009f]/g, " ")
+const plain = (text: string): string => text.replace(/\p{Cc}/gu, " ")
 
 const cut = (text: string): string => {
   if (width(text) <= cellMax) return text
@@ -25,8 +25,9 @@ const cut = (text: string): string => {
 
 export type Cell = string | number | null
 
-const shown = (cell: Cell): string =>
-  cell === null ? "-" : typeof cell === "number" ? cell.toLocaleString("en") : cut(plain(cell))
+const whole = (cell: Cell): string =>
+  cell === null ? "-" : typeof cell === "number" ? cell.toLocaleString("en") : plain(cell)
+const shown = (cell: Cell): string => cut(whole(cell))
 
 /** Rows under headings; numbers to the right. */
 export const table = (headings: ReadonlyArray<string>, rows: ReadonlyArray<ReadonlyArray<Cell>>): string => {
@@ -45,7 +46,7 @@ export const table = (headings: ReadonlyArray<string>, rows: ReadonlyArray<Reado
 /** Names and values, one a line. */
 export const facts = (pairs: ReadonlyArray<readonly [string, Cell]>): string => {
   const names = Math.max(0, ...pairs.map(([name]) => width(name)))
-  return pairs.map(([name, value]) => `${name}${" ".repeat(names - width(name))}  ${shown(value)}`).join("\n")
+  return pairs.map(([name, value]) => `${name}${" ".repeat(names - width(name))}  ${whole(value)}`).join("\n")
 }
 
 /** An instant (ms since the epoch) by the clock of this machine. */

@@ -4,7 +4,10 @@
  */
 import { Command } from "@effect/cli"
 import { NodeContext, NodeRuntime } from "@effect/platform-node"
-import { Effect, Logger } from "effect"
+import { Cause, Effect, Logger } from "effect"
+import { fileURLToPath } from "node:url"
+import { demo as runDemo } from "./demo/Demo.ts"
+import { demoOptions } from "./demo/DemoOptions.ts"
 import * as Processes from "./Processes.ts"
 
 const start = Command.make("start", {}, () => Processes.start).pipe(
@@ -22,9 +25,28 @@ const sandbox = Command.make("sandbox", {}, () => Processes.sandbox).pipe(
 const migrate = Command.make("migrate", {}, () => Processes.migrate).pipe(
   Command.withDescription("Brings the database to this version.")
 )
+const demo = Command.make("demo", demoOptions, (options) =>
+  runDemo(options, {
+    main: fileURLToPath(import.meta.url),
+    environment: process.env,
+    screen: { write: (text) => process.stderr.write(text), isTerminal: process.stderr.isTTY },
+    print: (text) => process.stdout.write(text)
+  }).pipe(
+    // What is wrong with a file or a sum is told in words, not as a trace.
+    Effect.catchAll((error) =>
+      Effect.sync(() => {
+        process.stderr.write(`\n${error.message}\n`)
+        process.exitCode = 1
+      })
+    )
+  )).pipe(
+    Command.withDescription(
+      "A cluster of real processes, a shop replayed through it, and a report whose sums must agree."
+    )
+  )
 
 const main = Command.make("hikyaku-server").pipe(
-  Command.withSubcommands([start, runner, gateway, sandbox, migrate])
+  Command.withSubcommands([start, demo, runner, gateway, sandbox, migrate])
 )
 
 // What is said on standard output is for whoever started the process; the log goes to standard error.
@@ -35,6 +57,8 @@ const logger = Logger.replace(
 
 Command.run(main, { name: "Hikyaku", version: "0.1.0" })(process.argv).pipe(
   Effect.provide(NodeContext.layer),
+  // Told with our logger: the platform's own report would go to standard output.
+  Effect.tapErrorCause((cause) => Cause.isInterruptedOnly(cause) ? Effect.void : Effect.logError(cause)),
   Effect.provide(logger),
-  NodeRuntime.runMain({ disablePrettyLogger: true })
+  NodeRuntime.runMain({ disablePrettyLogger: true, disableErrorReporting: true })
 )

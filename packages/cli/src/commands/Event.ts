@@ -29,7 +29,7 @@ const parse = (text: string, number: number): Effect.Effect<Line, CliFailure> =>
   }).pipe(
     Effect.flatMap((value) =>
       Either.match(decodeEvent(value), {
-        onLeft: (error) => Effect.fail(misused(`line ${number}: ${fromParseError(error, Event).message}`)),
+        onLeft: (error) => Effect.fail(misused(`line ${number}: ${fromParseError(error).message}`)),
         onRight: (event) => Effect.succeed({ number, event })
       })
     )
@@ -103,14 +103,16 @@ const publish = Command.make("publish", {
         )
       })).pipe(
         Effect.mapError((failure) =>
-          new Failure({
-            code: failure.code,
-            message: [
-              failure.message,
-              last === 0 ? "Nothing was published." : `The lines up to ${last} are published.`,
-              "Mend it and publish the file again: what is known already is not doubled."
-            ].join("\n")
-          })
+          /^line \d/.test(failure.message) || last > 0
+            ? new Failure({
+              code: failure.code,
+              message: [
+                failure.message,
+                last === 0 ? "Nothing was published." : `The lines up to ${last} are published.`,
+                "Mend it and publish the file again: what is known already is not doubled."
+              ].join("\n")
+            })
+            : failure
         )
       )
     yield* print(

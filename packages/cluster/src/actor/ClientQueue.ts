@@ -93,6 +93,13 @@ export class ClientQueue {
     return this.open.size
   }
 
+  /** Commands that lie in the queues, those included that nobody waits for any more. */
+  get queuedCount(): number {
+    let count = 0
+    for (const { queue } of this.cells.values()) count += queue.size
+    return count
+  }
+
   private queueOf(cell: string): CellQueue {
     let queue = this.cells.get(cell)
     if (queue === undefined) {

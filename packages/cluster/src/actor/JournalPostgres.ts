@@ -126,9 +126,10 @@ const make = Effect.gen(function*() {
       catch: (cause) => new JournalUnavailable({ reason: message(cause) })
     }).pipe(Effect.map((result): ReadonlyArray<A> => result.rows))
 
+  let named = 0
   const open = <State, Command, Reply, Event>(kind: ActorKind<State, Command, Reply, Event>): KindJournal<State> => {
     const queue: Array<Waiting> = []
-    // Numbered, since the server cuts a statement's name at 63 bytes and a variant's would be longer.
+    // Numbered over all kinds, since the server cuts a statement's name at 63 bytes and a variant's would be longer.
     const statements = new Map<string, { readonly name: string; readonly text: string }>()
     let busy = 0
 
@@ -154,7 +155,7 @@ const make = Effect.gen(function*() {
       const { parts, values, variant } = filled
       let statement = statements.get(variant)
       if (statement === undefined) {
-        statement = { name: `commit:${kind.name}:${statements.size}`, text: commitSql(kind.name, kind.main, parts) }
+        statement = { name: `commit:${kind.name}:${named++}`, text: commitSql(kind.name, kind.main, parts) }
         statements.set(variant, statement)
       }
       for (let attempt = 1;; attempt++) {

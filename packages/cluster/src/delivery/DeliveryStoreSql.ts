@@ -61,19 +61,21 @@ export const statusOf = `select id, status, attempt from delivery_list where id 
 /**
  * $1 provider, $2 owner, $3 epoch, $4 list, $5 campaign, $6 version, $7 class, $8 channel, $9 size. Marketing needs
  * consent, an order's own messages only that it was not withdrawn: as the Member actor judges it, again, since days may
- * lie between. Other channels than mail are addressed by the member's id. What a paused run has asked for waits, what a
- * cancelled one has asked for is dropped (R17).
+ * lie between. Other channels than mail are addressed by the member's id. What a paused run or campaign has asked for
+ * waits, what a cancelled one has asked for is dropped (R17).
  */
 export const makeList = `with picked as (
   select d.id, d.run, d.member, d.product, d.parameters, d.deadline, d.not_before, d.priority from delivery d
   where d.status = 'due' and not d.held and d.campaign = $5 and d.version = $6 and d.class = $7 and d.channel = $8
     and d.not_before <= shop_now() and d.deadline > shop_now()
     and not exists (select from run r where r.id = d.run and r.status = 'paused')
+    and not exists (select from campaign c where c.id = d.campaign and c.status = 'paused')
   order by d.not_before, d.id limit $9 for update of d skip locked
 ),
 reached as (
   select p.*, m.language, case when $8 = 'mail' then m.address else m.id end as address,
     case when run.status = 'cancelled' then 'the run was cancelled'
+      when exists (select from campaign c where c.id = $5 and c.status = 'cancelled') then 'the campaign was cancelled'
       when m.id is null or not m.joined then 'unknown member'
       when m.withdrawn then 'withdrawn'
       when m.consents ->> $8 is distinct from 'true' and (m.consents ->> $8 = 'false' or $7 <> 'transactional')

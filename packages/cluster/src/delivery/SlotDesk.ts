@@ -6,6 +6,7 @@
 import {
   type AcquireSlots,
   requestsMax,
+  type Room,
   type Slot,
   type SlotEnd,
   type SlotRequest
@@ -66,8 +67,12 @@ export interface SlotDesk<Work> {
   readonly ownership: Ownership
   /** The account's limits as of the last answer. */
   readonly limits: () => Limits
-  /** Slots granted to this dispatcher whose requests have not ended. */
-  readonly underWay: () => Counts
+  /** What may be under way at one time, as of the last answer. */
+  readonly room: () => Room
+  /** ms (`ShopClock.real`) from which on there may be more room than that; null while it is all there is. */
+  readonly roomAt: () => number | null
+  /** Slots granted to this dispatcher that are not given back: of requests that are ready or under way. */
+  readonly slots: () => Counts
   /** Notes how a granted request ended; told with the next exchange. */
   readonly ended: (slot: string, ending: Ending) => void
   /** Whether there is something to tell. */
@@ -131,7 +136,11 @@ export const release = (ownership: Ownership, slots: ReadonlyArray<Slot>) =>
     })
   })
 
-export const makeDesk = <Work>(ownership: Ownership, first: Limits) =>
+/** Nothing, until the Provider actor has said what. */
+const noRoom: Room = { total: 0, upload: 0, send: 0, status: 0, history: 0 }
+
+/** `ahead`: slots that are asked for beyond the room, see `AcquireSlots`. */
+export const makeDesk = <Work>(ownership: Ownership, first: Limits, ahead: number) =>
   Effect.gen(function*() {
     const client = yield* ActorClient
     const clock = yield* ShopClock
@@ -139,6 +148,8 @@ export const makeDesk = <Work>(ownership: Ownership, first: Limits) =>
     let endings: Array<SlotEnd> = []
     let pending: Pending<Work> | null = null
     let limits = first
+    let room = noRoom
+    let roomAt: number | null = 0
     const { owner, provider } = ownership
     const wall = () => Math.floor(clock.real())
 
@@ -164,7 +175,8 @@ export const makeDesk = <Work>(ownership: Ownership, first: Limits) =>
           owner,
           wall: now,
           ended: told,
-          requests: asked.map((ask) => ask.slot)
+          requests: asked.map((ask) => ask.slot),
+          ahead
         }
         return { id: yield* mint(now), command, asks: asked, nanos }
       })
@@ -185,6 +197,8 @@ export const makeDesk = <Work>(ownership: Ownership, first: Limits) =>
           case "Granted":
           case "Wait": {
             limits = reply.limits
+            room = reply.room
+            roomAt = reply.roomAfter === null ? null : command.wall + reply.roomAfter
             const notAfter = new Map(
               reply._tag === "Granted" ? reply.granted.map((grant) => [grant.id, grant.notAfter] as const) : []
             )
@@ -222,7 +236,9 @@ export const makeDesk = <Work>(ownership: Ownership, first: Limits) =>
     const desk: SlotDesk<Work> = {
       ownership,
       limits: () => limits,
-      underWay: () => countBy([...open.values()].map((ask) => ask.slot)),
+      room: () => room,
+      roomAt: () => roomAt,
+      slots: () => countBy([...open.values()].map((ask) => ask.slot)),
       ended,
       hasNews: () => endings.length > 0 || pending !== null,
       exchange,

@@ -6,7 +6,7 @@
 import { SqlClient, type SqlError } from "@effect/sql"
 import type { CampaignDefinition } from "@hikyaku/domain/marketing/Campaign"
 import type { CampaignCommand } from "@hikyaku/domain/marketing/CampaignCommand"
-import { type Attributes, eventType } from "@hikyaku/domain/marketing/Event"
+import { eventType } from "@hikyaku/domain/marketing/Event"
 import type { CustomTypes, RuleProduct } from "@hikyaku/domain/marketing/RuleScope"
 import { Context, Effect, Layer } from "effect"
 import { ShopClock } from "../actor/ShopClock.ts"
@@ -30,16 +30,6 @@ interface CampaignRow {
   readonly campaign: string
   readonly version: number
   readonly definition: CampaignDefinition
-}
-
-interface ProductRow {
-  readonly id: string
-  readonly name: string | null
-  readonly price: number | null
-  readonly category: string | null
-  readonly brand: string | null
-  readonly stock: number | null
-  readonly attributes: Attributes
 }
 
 const productOf = (entry: LogEntry): string | undefined =>
@@ -84,7 +74,7 @@ const make = Effect.gen(function*() {
   }))
 
   const products = (ids: ReadonlyArray<string>) =>
-    ids.length === 0 ? Effect.succeed(new Map<string, RuleProduct>()) : sql<ProductRow>`
+    ids.length === 0 ? Effect.succeed(new Map<string, RuleProduct>()) : sql<RuleProduct>`
       select id, name, price, category, brand, available as stock, attributes from catalogue_product
       where id in ${sql.in([...new Set(ids)])}`.pipe(
       Effect.map((rows) => new Map<string, RuleProduct>(rows.map((row) => [row.id, row])))

@@ -11,8 +11,9 @@ import {
   type Fields,
   renderContent
 } from "@hikyaku/domain/marketing/Content"
+import { contentScope } from "@hikyaku/domain/marketing/ContentScope"
 import type { Attributes, Channel } from "@hikyaku/domain/marketing/Event"
-import type { ScopeValue } from "@hikyaku/domain/marketing/Template"
+import type { RuleProduct } from "@hikyaku/domain/marketing/RuleScope"
 import { Effect, Either } from "effect"
 import type { ListedDelivery, ListKey } from "../delivery/DeliveryStore.ts"
 import { ContentUnavailable, type Render, type Rendering } from "../delivery/ListContent.ts"
@@ -23,26 +24,12 @@ type Language = "ja" | "en"
 /** Versions whose templates are kept compiled. */
 const versionsMax = 64
 
-interface ProductRow {
-  readonly id: string
-  readonly name: string | null
-  readonly price: number | null
-  readonly category: string | null
-  readonly brand: string | null
-  readonly stock: number | null
-  readonly attributes: Attributes
-}
-
 interface MemberRow {
   readonly id: string
   readonly language: string | null
   readonly time_zone: string | null
   readonly attributes: Attributes
 }
-
-/** What templates may name; absent values are left out, so that a template that needs one fails with its name. */
-const present = (row: Readonly<Record<string, ScopeValue>>): Record<string, ScopeValue> =>
-  Object.fromEntries(Object.entries(row).filter(([, value]) => value !== null))
 
 /** The languages of a campaign in the order in which they stand in for a missing one. */
 const fallbacks: ReadonlyArray<Language> = ["ja", "en"]
@@ -94,7 +81,7 @@ export const makeRender = Effect.gen(function*() {
   }
 
   const products = (ids: ReadonlyArray<string>) =>
-    ids.length === 0 ? Effect.succeed([]) : sql<ProductRow>`
+    ids.length === 0 ? Effect.succeed([]) : sql<RuleProduct>`
       select id, name, price, category, brand, available as stock, attributes from catalogue_product
       where id in ${sql.in([...new Set(ids)])}`
   const members = (ids: ReadonlyArray<string>) =>
@@ -102,18 +89,20 @@ export const makeRender = Effect.gen(function*() {
       select id, language, time_zone, attributes from member where id in ${sql.in([...new Set(ids)])}`
 
   const one = (
+    definition: CampaignDefinition,
     content: CompiledContent,
     language: Language,
     delivery: ListedDelivery,
-    product: ProductRow | undefined,
+    product: RuleProduct | undefined,
     member: MemberRow | undefined
   ): Rendering => {
     const rendered = renderContent(content, {
-      scope: {
-        ...(product === undefined ? {} : { product: present({ ...product }) }),
-        member: present({ id: delivery.member, language: delivery.language, attributes: member?.attributes ?? {} }),
+      scope: contentScope({
+        campaign: { id: definition.id, name: definition.name },
+        member: { id: delivery.member, language: delivery.language, attributes: member?.attributes ?? {} },
+        product: product ?? null,
         parameters: delivery.parameters
-      },
+      }),
       timeZone: member?.time_zone ?? shop.timeZone,
       language
     })
@@ -141,6 +130,7 @@ export const makeRender = Effect.gen(function*() {
           onLeft: (reason): Rendering => ({ _tag: "Unrenderable", reason }),
           onRight: (content) =>
             one(
+              definition,
               content,
               language,
               delivery,

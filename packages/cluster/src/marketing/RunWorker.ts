@@ -11,6 +11,7 @@ import { considerCommand, type Terms } from "@hikyaku/domain/marketing/Member"
 import { Duration, Effect, Either } from "effect"
 import { ActorClient } from "../actor/ActorClient.ts"
 import { ShopClock } from "../actor/ShopClock.ts"
+import { campaignKind } from "./CampaignActor.ts"
 import { memberKind } from "./MemberActor.ts"
 import { compileSegment, type SegmentPage } from "./SegmentSql.ts"
 import { Shop } from "./Shop.ts"
@@ -109,18 +110,37 @@ export const make = Effect.gen(function*() {
       return { accepted, rejected }
     })
 
+  /** How many of a page's members the campaign's budget of today still reaches; null: the Campaign actor does not answer. */
+  const afford = (run: RunRow, count: number) =>
+    run.definition.budgetPerDay === undefined || count === 0
+      ? Effect.succeed(count)
+      : client.send(campaignKind, {
+        actor: run.campaign,
+        command: { _tag: "Spend", run: run.id, count },
+        at: clock.now()
+      })
+        .pipe(
+          Effect.map((reply) => (reply._tag === "Granted" ? reply.count : 0)),
+          Effect.catchAll(() => Effect.succeed(null))
+        )
+
   /** One page; whether there is more. */
   const page = (run: RunRow, prepared: Prepared) =>
     Effect.gen(function*() {
       const now = clock.now()
       const late = now > run.deadline
       const query = prepared.page(run.cursor, pageSize, now)
-      const members = late
+      const found = late
         ? []
         : (yield* sql.unsafe<{ readonly id: string }>(query.text, [...query.values])).map((row) => row.id)
+      const affordable = yield* afford(run, found.length)
+      if (affordable === null) return null
+      // The day's budget counts members asked, so that it can never be overspent by what they answer.
+      const members = found.slice(0, affordable)
       const asked = yield* ask(run, prepared.terms, members)
       if (asked === null) return null
       const cursor = members.at(-1) ?? run.cursor
+      // The day's budget is spent, or there is nobody left.
       const ended = members.length < pageSize
       const moved = yield* sql<{ readonly id: string }>`
         update run set cursor = ${cursor}, considered = considered + ${members.length},
@@ -139,17 +159,24 @@ export const make = Effect.gen(function*() {
       for (let pages = 0; current !== null && pages < pagesAtOnce; pages++) current = yield* page(current, prepared)
     })
 
+  /** A cancelled campaign's runs end with it; a paused one's wait until it is resumed. */
+  const endCancelled = sql`
+    update run r set status = 'cancelled', finished_at = shop_now() from campaign c
+    where c.id = r.campaign and c.status = 'cancelled' and r.status in ('running', 'paused')`
+
   /** Works on the most urgent runs; how many there were. */
   const step = Effect.gen(function*() {
+    yield* endCancelled
     const runs = yield* sql<RunRow>`
       select r.id, r.campaign, r.version, r.product, r.member, r.parameters, r.cursor,
         (extract(epoch from r.started_at) * 1000)::float8 as started_at,
         (extract(epoch from r.deadline) * 1000)::float8 as deadline, r.rejected, v.definition,
-        c.category, c.brand
-      from run r join campaign_version v on v.campaign = r.campaign and v.version = r.version
-        left join catalogue_product c on c.id = r.product
+        p.category, p.brand
+      from run r join campaign c on c.id = r.campaign and c.status = 'active'
+        join campaign_version v on v.campaign = r.campaign and v.version = r.version
+        left join catalogue_product p on p.id = r.product
       where r.status = 'running'
-      order by (v.definition->>'class') = 'batch', r.started_at, r.id limit ${runsAtOnce}`
+      order by r.class = 'batch', r.priority desc, r.started_at, r.id limit ${runsAtOnce}`
     yield* Effect.forEach(runs, work, { concurrency: runsAtOnce, discard: true })
     return runs.length
   })

@@ -118,29 +118,6 @@ const rows = (segment: Activity, now: number, parameters: Parameters): string =>
   return `a.type = ${parameters.add(segment.activity, "text")}${ofTarget("a", segment.of, parameters)}${recent}`
 }
 
-/** Yields `member`, each once, in order. */
-const driverSql = (
-  driver: NonNullable<Branch["driver"]>,
-  after: string | null,
-  now: number,
-  parameters: Parameters
-): string => {
-  const beyond = (alias: string) => after === null ? "" : ` and ${alias}.member > ${parameters.add(after, "text")}`
-  switch (driver._tag) {
-    case "OnList":
-      return `select l.member from list_member l where l.list = ${parameters.add(driver.list, "text")}${beyond("l")}`
-    case "Favourited":
-      return `select f.member from favourite f where ${rows(driver, now, parameters)}${beyond("f")} group by f.member`
-    case "Did": {
-      const atLeast = driver.atLeast ?? 1
-      const having = atLeast > 1 ? ` having sum(a.count) >= ${parameters.add(atLeast, "bigint")}` : ""
-      return `select a.member from member_activity a where ${rows(driver, now, parameters)}${
-        beyond("a")
-      } group by a.member${having}`
-    }
-  }
-}
-
 const comparison = { lt: "<", le: "<=", gt: ">", ge: ">=" } as const
 
 /** A condition on the member `m`; true or false, never null. */
@@ -202,24 +179,63 @@ const conditionSql = (segment: Segment, now: number, parameters: Parameters): st
   }
 }
 
-/** Members of one branch. `extra` is asked of `m` besides. */
-const branchSql = (
-  { driver, rest }: Branch,
-  after: string | null,
+/** The driver's rows: table, alias, condition. */
+const driverSql = (
+  driver: NonNullable<Branch["driver"]>,
   now: number,
-  extra: string,
   parameters: Parameters
-): string => {
-  const conditions = [
-    "not m.withdrawn",
-    ...(driver === null && after !== null ? [`m.id > ${parameters.add(after, "text")}`] : []),
-    ...rest.map((each) => conditionSql(each, now, parameters)),
-    ...(extra === "" ? [] : [extra])
-  ]
-  const from = driver === null
-    ? "member m"
-    : `(${driverSql(driver, after, now, parameters)}) d join member m on m.id = d.member`
-  return `select m.id from ${from} where ${conditions.join(" and ")}`
+): { readonly from: string; readonly alias: string; readonly condition: string } => {
+  switch (driver._tag) {
+    case "OnList":
+      return { from: "list_member l", alias: "l", condition: `l.list = ${parameters.add(driver.list, "text")}` }
+    case "Favourited":
+      return { from: "favourite f", alias: "f", condition: rows(driver, now, parameters) }
+    case "Did":
+      return { from: "member_activity a", alias: "a", condition: rows(driver, now, parameters) }
+  }
+}
+
+/** A branch as a query of `id`, each once, and the column in whose order it can be read. */
+interface BranchSql {
+  readonly text: string
+  readonly order: string
+}
+
+const once = (driver: NonNullable<Branch["driver"]>, key: string, from: string, parameters: Parameters): string => {
+  const atLeast = driver._tag === "Did" ? driver.atLeast ?? 1 : 1
+  return atLeast === 1
+    ? `select distinct on (${key}) ${key} as id ${from}`
+    : `select ${key} as id ${from} group by ${key} having sum(a.count) >= ${parameters.add(atLeast, "bigint")}`
+}
+
+/**
+ * A page of a branch, but for its order and limit. The driver is read in the order of its index, and each member looked up by
+ * key: `limit 1` keeps PostgreSQL from joining otherwise, which for a page means reading all of the driver or all members.
+ */
+const pageSql = ({ driver, rest }: Branch, after: string | null, now: number, parameters: Parameters): BranchSql => {
+  const beyond = (key: string) => after === null ? [] : [`${key} > ${parameters.add(after, "text")}`]
+  const conditions = ["not m.withdrawn", ...rest.map((each) => conditionSql(each, now, parameters))]
+  if (driver === null) {
+    return {
+      text: `select m.id from member m where ${[...beyond("m.id"), ...conditions].join(" and ")}`,
+      order: "m.id"
+    }
+  }
+  const { alias, condition, from } = driverSql(driver, now, parameters)
+  const key = `${alias}.member`
+  const member = `select 1 from member m where ${[`m.id = ${key}`, ...conditions].join(" and ")} limit 1`
+  const where = [condition, ...beyond(key)].join(" and ")
+  return { text: once(driver, key, `from ${from}, lateral (${member}) found\nwhere ${where}`, parameters), order: key }
+}
+
+/** All members of a branch who also meet `extra`; PostgreSQL joins as it likes. */
+const wholeSql = ({ driver, rest }: Branch, now: number, extra: string, parameters: Parameters): string => {
+  const conditions = ["not m.withdrawn", ...rest.map((each) => conditionSql(each, now, parameters)), extra]
+  if (driver === null) return `select m.id from member m where ${conditions.join(" and ")}`
+  const { alias, condition, from } = driverSql(driver, now, parameters)
+  const key = `${alias}.member`
+  const where = [condition, ...conditions].join(" and ")
+  return once(driver, key, `from ${from} join member m on m.id = ${key}\nwhere ${where}`, parameters)
 }
 
 /**
@@ -231,7 +247,10 @@ export const compileSegment = (segment: Segment): (after: string | null, limit: 
   return (after, limit, now) => {
     const parameters = new Parameters()
     const count = parameters.add(limit, "bigint")
-    const pages = ways.map((way) => `${branchSql(way, after, now, "", parameters)}\norder by m.id limit ${count}`)
+    const pages = ways.map((way) => {
+      const { order, text } = pageSql(way, after, now, parameters)
+      return `${text}\norder by ${order} limit ${count}`
+    })
     const [only] = pages
     const text = pages.length === 1 && only !== undefined
       ? only
@@ -247,7 +266,7 @@ const reachableSql = (channels: ReadonlyArray<Channel>, parameters: Parameters):
 
 const everyone = (segment: Segment, channels: ReadonlyArray<Channel>, now: number, parameters: Parameters): string => {
   const reachable = reachableSql(channels, parameters)
-  return branches(segment).map((way) => `(${branchSql(way, null, now, reachable, parameters)})`).join("\nunion\n")
+  return branches(segment).map((way) => `(${wholeSql(way, now, reachable, parameters)})`).join("\nunion\n")
 }
 
 /** How many members of the segment can be reached on one of the channels: one row, `count`. */

@@ -36,7 +36,7 @@ export const badInput = (path: string, reason: string, hint?: string | null): Ba
   })
 
 /** The first fault that a schema found. */
-export const fromParseError = (error: ParseResult.ParseError, schema: Schema.Schema.All): BadInput => {
-  const fault = documentFaults(error.issue, schema.ast)[0]
+export const fromParseError = ({ issue }: ParseResult.ParseError): BadInput => {
+  const fault = documentFaults(issue, "ast" in issue && issue._tag !== "Missing" ? issue.ast : Schema.Unknown.ast)[0]
   return fault === undefined ? badInput("", "not valid") : badInput(showPath(fault.path), fault.message, fault.hint)
 }

@@ -42,8 +42,8 @@ export interface DemoHost {
   readonly print: (text: string) => void
 }
 
-/** The demo's folder: the one named, else a temporary one that goes with the demo unless it fails. */
-const openFolder = (named: Option.Option<string>, keep: boolean, screen: Screen) =>
+/** The demo's folder: the one named, else a temporary one that goes with the demo, but for the logs of one that fails. */
+const openFolder = (named: Option.Option<string>, screen: Screen) =>
   Effect.acquireRelease(
     Effect.tryPromise({
       try: async () => {
@@ -58,10 +58,17 @@ const openFolder = (named: Option.Option<string>, keep: boolean, screen: Screen)
       },
       catch: (cause) => new FileUnwritable({ file: Option.getOrElse(named, os.tmpdir), reason: String(cause) })
     }),
-    ({ folder, temporary }, exit) =>
-      Exit.isSuccess(exit) && temporary && !keep
-        ? Effect.promise(() => fs.rm(folder, { recursive: true, force: true, maxRetries: 3 }))
-        : Effect.sync(() => screen.write(`The logs are in ${folder}\n`))
+    ({ folder, temporary }, exit) => {
+      if (!temporary) return Effect.void
+      const failed = Exit.isFailure(exit) && !Exit.isInterrupted(exit)
+      // Of a failure the logs are worth keeping, not the data.
+      const goes = failed ? ["database", "data"].map((name) => path.join(folder, name)) : [folder]
+      return Effect.forEach(
+        goes,
+        (one) => Effect.promise(() => fs.rm(one, { recursive: true, force: true, maxRetries: 3 })),
+        { discard: true }
+      ).pipe(Effect.zipRight(failed ? Effect.sync(() => screen.write(`The logs are in ${folder}\n`)) : Effect.void))
+    }
   )
 
 const openSource = (options: DemoOptions) => {
@@ -124,7 +131,7 @@ export const demo = (options: DemoOptions, host: DemoHost) =>
     // Bad input ends the demo before anything is started.
     const source = yield* openSource(options)
     const first = yield* Stream.runHead(source.stream)
-    const { folder } = yield* openFolder(options.folder, options.keep, screen)
+    const { folder } = yield* openFolder(options.folder, screen)
     const database = yield* openDatabase(folder)
 
     yield* Effect.gen(function*() {
@@ -160,6 +167,7 @@ export const demo = (options: DemoOptions, host: DemoHost) =>
           lastAt: driver.state.lastAt,
           seconds: (yield* seconds) - began,
           replaySeconds,
+          spent: driver.state.spent,
           runnersLost: yield* cluster.runnersLost,
           derived: [lowStock.note]
         })

@@ -134,14 +134,14 @@ export const startCluster = (
     const launch = (name: string, subcommand: string, environment: Readonly<Record<string, string>>) =>
       DemoProcess.start({
         name,
-        args: ["--enable-source-maps", main, subcommand],
+        args: [main, subcommand],
         environment: { ...inherited, ...environment },
         logFolder: folder
       })
 
     const sandboxProcess = yield* launch("sandbox", "sandbox", {
       HIKYAKU_SANDBOX_HOST: "127.0.0.1",
-      HIKYAKU_SANDBOX_PORT: "0",
+      HIKYAKU_SANDBOX_PORT: String(yield* freePort),
       HIKYAKU_SANDBOX_API_KEY: "",
       HIKYAKU_SANDBOX_FOLDER: path.join(folder, "sandbox")
     })

@@ -33,12 +33,12 @@ export const progressLine = (
 }
 
 /** Shows the progress until interrupted. `deliveries` counts what has been sent so far. */
-export const show = <E>(
+export const show = <E, R>(
   screen: Screen,
   source: ReplaySource,
   state: ReplayState,
-  deliveries: Effect.Effect<number, E>
-): Effect.Effect<never, E> =>
+  deliveries: Effect.Effect<number, E, R>
+): Effect.Effect<never, E, R> =>
   Effect.gen(function*() {
     let before = { at: yield* Clock.currentTimeMillis, lines: 0 }
     const draw = Effect.gen(function*() {

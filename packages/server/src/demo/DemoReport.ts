@@ -55,6 +55,8 @@ export interface DemoReport {
   /** Real seconds: the whole demo, and its replay alone. */
   readonly seconds: number
   readonly replaySeconds: number
+  /** Where the replay's real time went, seconds. */
+  readonly spent: { readonly openings: number; readonly steps: number; readonly rests: number }
   readonly checks: ReadonlyArray<Check>
 }
 
@@ -67,12 +69,15 @@ export interface ReportInput {
   readonly lastAt: number
   readonly seconds: number
   readonly replaySeconds: number
+  /** ms. */
+  readonly spent: { readonly openings: number; readonly steps: number; readonly rests: number }
   readonly runnersLost: number
   readonly derived: ReadonlyArray<string>
 }
 
 const without = (counts: Counts, ...names: ReadonlyArray<string>): Counts =>
   Object.fromEntries(Object.entries(counts).filter(([name]) => !names.includes(name)))
+const inSeconds = (ms: number): number => Math.round(ms / 100) / 10
 const iso = (ms: number): string => new Date(ms).toISOString()
 
 export const makeReport = (input: ReportInput): DemoReport => {
@@ -121,8 +126,13 @@ export const makeReport = (input: ReportInput): DemoReport => {
     latency: { cartAdd: seen.addLatency.quantiles(), eventToProvider: tables.eventToProvider },
     callsAgain: seen.again,
     runnersLost: input.runnersLost,
-    seconds: Math.round(input.seconds * 10) / 10,
-    replaySeconds: Math.round(input.replaySeconds * 10) / 10,
+    seconds: inSeconds(input.seconds * 1_000),
+    replaySeconds: inSeconds(input.replaySeconds * 1_000),
+    spent: {
+      openings: inSeconds(input.spent.openings),
+      steps: inSeconds(input.spent.steps),
+      rests: inSeconds(input.spent.rests)
+    },
     checks: checksOf(sent, tables, sandbox)
   }
 }

@@ -44,6 +44,8 @@ export interface ReplayState {
   lastAt: number
   steps: number
   stretches: number
+  /** Where the real time went, ms: openings, steps under way, waiting for the shop to come to rest. */
+  readonly spent: { openings: number; steps: number; rests: number }
   /** Steps by tag, openings included. */
   readonly byTag: Record<string, number>
   readonly seen: Seen
@@ -120,6 +122,7 @@ export const makeDriver = (source: SourceId) =>
       lastAt: 0,
       steps: 0,
       stretches: 0,
+      spent: { openings: 0, steps: 0, rests: 0 },
       byTag: {},
       seen: calls.seen
     }
@@ -128,6 +131,11 @@ export const makeDriver = (source: SourceId) =>
       for (const { _tag } of steps) state.byTag[_tag] = (state.byTag[_tag] ?? 0) + 1
       state.steps += steps.length
     }
+    const timed = <A, E, R>(what: keyof ReplayState["spent"], work: Effect.Effect<A, E, R>) =>
+      Effect.map(Effect.timed(work), ([duration, result]) => {
+        state.spent[what] += Duration.toMillis(duration)
+        return result
+      })
     const moveTo = (at: number) => Effect.map(clock.advance(at), (instant) => state.instant = instant)
 
     /** Openings in parts, so that the log does not run far ahead of those who work it off. */
@@ -181,7 +189,7 @@ export const makeDriver = (source: SourceId) =>
         })
         const follow = Effect.suspend(() => {
           const at = steps[Math.min(oldest, steps.length - 1)]?.at ?? 0
-          return at > state.instant ? moveTo(at) : Effect.void
+          return at > state.instant ? Effect.asVoid(moveTo(at)) : Effect.void
         }).pipe(Effect.repeat(Schedule.spaced(followEvery)))
 
         yield* Effect.all([batched, Effect.forEach(steps, single, { concurrency: "unbounded", discard: true })], {
@@ -190,7 +198,7 @@ export const makeDriver = (source: SourceId) =>
         }).pipe(Effect.raceFirst(Effect.zipRight(follow, Effect.never)))
       })
 
-    const pass = (at: number) => Effect.zipRight(clock.pass(at), moveTo(at))
+    const pass = (at: number) => Effect.zipRight(timed("rests", clock.pass(at)), moveTo(at))
 
     return {
       state,
@@ -202,7 +210,7 @@ export const makeDriver = (source: SourceId) =>
               const [first] = steps
               if (first === undefined) return
               tally(steps)
-              if (isOpening(first)) return yield* open(steps)
+              if (isOpening(first)) return yield* timed("openings", open(steps))
               if (!isOpen) {
                 isOpen = true
                 yield* moveTo(first.at)
@@ -211,7 +219,7 @@ export const makeDriver = (source: SourceId) =>
               }
               yield* pass(first.at)
               calls.forget(first.at)
-              yield* stretch(steps)
+              yield* timed("steps", stretch(steps))
               state.lastAt = steps.at(-1)?.at ?? first.at
               yield* pass(state.lastAt)
               state.stretches++

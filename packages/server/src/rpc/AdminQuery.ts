@@ -40,9 +40,9 @@ const booksSql = `with page as materialized (
   where id > $1 order by id limit $2
 ),
 lines as (
-  select a.product, coalesce(sum(quantity) filter (where status in ('allocated', 'held')), 0) as open,
-    coalesce(sum(quantity) filter (where status in ('sold', 'settled')), 0) as sold,
-    count(*) as n, min(sequence) as first, max(sequence) as last
+  select a.product, coalesce(sum(a.quantity) filter (where status in ('allocated', 'held')), 0) as open,
+    coalesce(sum(a.quantity) filter (where status in ('sold', 'settled')), 0) as sold,
+    count(*) as n, min(a.sequence) as first, max(a.sequence) as last
   from allocation a join page on page.id = a.product group by a.product
 ),
 returned as (

@@ -49,7 +49,7 @@ const checkOf = (payload: SchemaAST.AST): Check => {
   return (payload) => {
     const fault = payloadFault(payload)
     if (fault !== null) return Either.left(fault)
-    return Either.mapLeft(decode(payload), (issue) => fromParseError(ParseResult.parseError(issue), schema))
+    return Either.mapLeft(decode(payload), (issue) => fromParseError(ParseResult.parseError(issue)))
   }
 }
 

@@ -12,7 +12,7 @@ import * as Api from "@hikyaku/server/Api"
 import { Listener, type ListenerOptions } from "@hikyaku/server/http/HttpListener"
 import { Clock, Effect, Layer, Redacted } from "effect"
 import { freshDatabase } from "../../../../test/Database.ts"
-import * as MemoryActors from "./MemoryActors.ts"
+import * as MemoryActors from "../../../cluster/test/stock/MemoryActors.ts"
 
 export const terms: ShopTerms = {
   timeZone: "Asia/Tokyo",

@@ -20,7 +20,9 @@ declare
   lower_bound text;
   upper_bound text;
 begin
-  perform pg_advisory_xact_lock(hashtext('hikyaku.outcome_partitions'));
+  -- One at a time. A table's lock, not an advisory one: only after the former does a session see what others have created
+  -- while it waited.
+  lock table outcome in share update exclusive mode;
   for d in select generate_series(from_ms / day, to_ms / day) loop
     lower_bound := lpad(to_hex(d * day), 12, '0');
     upper_bound := lpad(to_hex((d + 1) * day), 12, '0');

@@ -21,7 +21,7 @@ export type Fate = "now" | "late" | SendError
 
 export class ActorControl extends Context.Tag("test/ActorControl")<ActorControl, {
   /** Judges commands that arrive from now on. */
-  readonly judge: (fate: (kind: string, tag: string) => Fate) => void
+  readonly judge: (fate: (kind: string, tag: string, actor: string) => Fate) => void
   /** Executes what was late; how many commands that was. */
   readonly catchUp: () => number
   /** Tags of the commands that were executed. */
@@ -34,10 +34,11 @@ const tagOf = (command: unknown): string =>
 const make = Effect.gen(function*() {
   const clock = yield* Clock.clockWith(Effect.succeed)
   const states = new Map<string, unknown>()
+  const clocks = new Map<string, number>()
   const outcomes = new Map<string, { readonly hash: string; readonly reply: unknown }>()
   const late: Array<() => void> = []
   const executed: Array<string> = []
-  let fateOf: (kind: string, tag: string) => Fate = () => "now"
+  let fateOf: (kind: string, tag: string, actor: string) => Fate = () => "now"
 
   const execute = <State, Command, Reply, Event>(
     kind: ActorKind<State, Command, Reply, Event>,
@@ -54,7 +55,10 @@ const make = Effect.gen(function*() {
     executed.push(tagOf(command))
     const before = states.has(key) ? states.get(key) as State : kind.decider.initial(actor)
     try {
-      const { decision, state } = run(kind.decider, before, command, at ?? clock.unsafeCurrentTimeMillis())
+      // An actor's clock never runs backwards (R6).
+      const now = Math.max(at ?? clock.unsafeCurrentTimeMillis(), clocks.get(key) ?? 0)
+      clocks.set(key, now)
+      const { decision, state } = run(kind.decider, before, command, now)
       states.set(key, state)
       if (decision.final && id !== undefined) outcomes.set(`${key}/${id}`, { hash, reply: decision.reply })
       return Either.right(decision.reply)
@@ -68,7 +72,7 @@ const make = Effect.gen(function*() {
     request: Send<Command>
   ): Effect.Effect<Reply, SendError> =>
     Effect.suspend(() => {
-      const fate = fateOf(kind.name, tagOf(request.command))
+      const fate = fateOf(kind.name, tagOf(request.command), request.actor)
       if (fate === "now") return execute(kind, request)
       if (fate !== "late") return Effect.fail(fate)
       late.push(() => void execute(kind, request))

@@ -1,0 +1,105 @@
+/**
+ * Whether a history of concurrent operations can be explained by a sequential model: Wing and Gong's search with Lowe's
+ * memory of configurations seen. Every operation must take effect at one instant between its call and its return; one that
+ * was never answered may have taken effect at any time after its call, or not at all.
+ */
+
+export interface Operation<Input, Output> {
+  /** Instants of one clock that never repeats: what returned before another was called happened before it. */
+  readonly call: number
+  /** null: nobody was told what came of it. */
+  readonly answer: { readonly at: number; readonly output: Output } | null
+  readonly input: Input
+}
+
+export interface Model<State, Input, Output> {
+  readonly initial: State
+  /** What the operation does when nothing else is going on. Must leave the state that it is given alone. */
+  readonly step: (state: State, input: Input) => { readonly state: State; readonly output: Output }
+  /** Whether the model's answer is the one that was given. */
+  readonly agrees: (expected: Output, actual: Output) => boolean
+  /** Equal for equal states. */
+  readonly key: (state: State) => string
+}
+
+export type Verdict<Input, Output> =
+  | { readonly _tag: "Linearizable"; readonly order: ReadonlyArray<Operation<Input, Output>> }
+  /** `longest` is the longest explanation of a beginning; none of `next` can follow it. */
+  | {
+    readonly _tag: "NotLinearizable"
+    readonly longest: ReadonlyArray<Operation<Input, Output>>
+    readonly next: ReadonlyArray<Operation<Input, Output>>
+  }
+  /** The search was given up after so many steps. */
+  | { readonly _tag: "Undecided"; readonly steps: number }
+
+/** Steps of the search after which it is given up; a history of a hundred operations takes some hundreds. */
+const stepsMaxDefault = 200_000
+
+/**
+ * Judges the history of one object. The search tries operations in the order in which they are given, so that a good guess
+ * at the real order (the order of commits, say) makes it short; the verdict does not depend on it.
+ */
+export const judge = <State, Input, Output>(
+  model: Model<State, Input, Output>,
+  operations: ReadonlyArray<Operation<Input, Output>>,
+  stepsMax: number = stepsMaxDefault
+): Verdict<Input, Output> => {
+  const count = operations.length
+  /** What has taken effect, as bits. */
+  const done = new Uint8Array(Math.ceil(count / 8))
+  const isDone = (i: number): boolean => (done[i >> 3]! & (1 << (i & 7))) !== 0
+  const flip = (i: number): void => {
+    done[i >> 3]! ^= 1 << (i & 7)
+  }
+  const seen = new Set<string>()
+  const order: Array<Operation<Input, Output>> = []
+  let unanswered = operations.filter(({ answer }) => answer !== null).length
+  let steps = 0
+  let longest: ReadonlyArray<Operation<Input, Output>> = []
+  let stuck: ReadonlyArray<Operation<Input, Output>> = []
+
+  /** Whatever was called before the first return to come can be next. */
+  const candidates = (): ReadonlyArray<number> => {
+    let firstReturn = Number.POSITIVE_INFINITY
+    for (let i = 0; i < count; i++) {
+      const { answer } = operations[i]!
+      if (answer !== null && !isDone(i)) firstReturn = Math.min(firstReturn, answer.at)
+    }
+    const found: Array<number> = []
+    for (let i = 0; i < count; i++) if (!isDone(i) && operations[i]!.call < firstReturn) found.push(i)
+    return found
+  }
+
+  const search = (state: State): boolean | null => {
+    if (unanswered === 0) return true
+    const configuration = `${String.fromCharCode(...done)}|${model.key(state)}`
+    if (seen.has(configuration)) return false
+    seen.add(configuration)
+    const next = candidates()
+    for (const i of next) {
+      if (++steps > stepsMax) return null
+      const operation = operations[i]!
+      const { output, state: after } = model.step(state, operation.input)
+      if (operation.answer !== null && !model.agrees(output, operation.answer.output)) continue
+      flip(i)
+      order.push(operation)
+      if (operation.answer !== null) unanswered--
+      const verdict = search(after)
+      if (verdict !== false) return verdict
+      if (order.length > longest.length) {
+        longest = [...order]
+        stuck = candidates().map((each) => operations[each]!)
+      }
+      if (operation.answer !== null) unanswered++
+      order.pop()
+      flip(i)
+    }
+    if (longest.length === 0 && order.length === 0) stuck = next.map((each) => operations[each]!)
+    return false
+  }
+
+  const verdict = search(model.initial)
+  if (verdict === null) return { _tag: "Undecided", steps }
+  return verdict ? { _tag: "Linearizable", order } : { _tag: "NotLinearizable", longest, next: stuck }
+}
