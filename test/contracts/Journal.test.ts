@@ -48,10 +48,9 @@ const overPostgres = (name: string, url: Layer.Layer<Url>) => {
     outboxOf: (actor) =>
       withSql((sql) =>
         Effect.map(
-          sql<
-            { h: ReadonlyArray<unknown> }
-          >`select happenings as h from outbox where actor = ${actor} order by version`,
-          (rows) => rows.flatMap((row) => row.h)
+          sql<{ h: ReadonlyArray<{ at: number; happening: unknown }> }>`
+            select happenings as h from outbox where actor = ${actor} order by version`,
+          (rows) => rows.flatMap((row) => row.h).map(({ at, happening }) => ({ at, happening }))
         )
       ),
     itemsOf: (actor) =>

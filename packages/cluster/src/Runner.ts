@@ -17,7 +17,7 @@ import type { DispatcherSettings } from "./delivery/DispatcherSettings.ts"
 import type { Render } from "./delivery/ListContent.ts"
 import { providerKind } from "./delivery/ProviderActor.ts"
 import { campaignKind } from "./marketing/CampaignActor.ts"
-import { EventLog, partitions } from "./marketing/EventLog.ts"
+import { EventLog, partitions, relayMax } from "./marketing/EventLog.ts"
 import * as EventProcessor from "./marketing/EventProcessor.ts"
 import { memberKind } from "./marketing/MemberActor.ts"
 import * as RunWorker from "./marketing/RunWorker.ts"
@@ -48,7 +48,7 @@ const kinds = Layer.mergeAll(host(productKind), host(memberKind), host(campaignK
 
 const relay = Singleton.make(
   "outbox-relay",
-  Effect.flatMap(EventLog, (log) => workLoop("The outbox relay", relayRest, log.relay))
+  Effect.flatMap(EventLog, (log) => workLoop("The outbox relay", relayRest, log.relay, relayMax))
 )
 
 /** A processor per partition, spread over the runners. */
@@ -58,12 +58,15 @@ const events = Layer.unwrapEffect(Effect.map(EventProcessor.make, (processor) =>
     ...Array.from({ length: partitions }, (_, partition) =>
       Singleton.make(
         `events-${partition}`,
-        workLoop(`Events of partition ${partition}`, eventsRest, processor.step(partition))
+        workLoop(`Events of partition ${partition}`, eventsRest, processor.step(partition), EventProcessor.stepMax)
       ))
   )))
 
 const runs = Layer.unwrapEffect(
-  Effect.map(RunWorker.make, (worker) => Singleton.make("runs", workLoop("Runs", runsRest, worker.step)))
+  Effect.map(
+    RunWorker.make,
+    (worker) => Singleton.make("runs", workLoop("Runs", runsRest, worker.step, RunWorker.runsAtOnce))
+  )
 )
 
 /** One dispatcher per provider account, wherever the cluster puts it. */

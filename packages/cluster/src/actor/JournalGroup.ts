@@ -1,7 +1,17 @@
 /** A group of units as the parameters of one commit statement. */
+import { eventKey, eventType } from "@hikyaku/domain/marketing/Event"
+import { partitionOf } from "../marketing/EventLog.ts"
 import type { ActorKind } from "./ActorKind.ts"
-import type { Unit } from "./Journal.ts"
-import { askedColumns, outboxColumns, outcomeColumns, parameter, type Part, partColumns, unitColumns } from "./JournalSql.ts"
+import type { Unit, UnitChange } from "./Journal.ts"
+import {
+  askedColumns,
+  outboxColumns,
+  outcomeColumns,
+  parameter,
+  type Part,
+  partColumns,
+  unitColumns
+} from "./JournalSql.ts"
 import type { ColumnType, Row, Value } from "./Table.ts"
 
 type Columns = ReadonlyArray<readonly [string, ColumnType]>
@@ -21,6 +31,15 @@ class Arrays {
     }
   }
 }
+
+/** A happening with its place in the event log, so that the relay can move it without looking inside. */
+const forTheLog = ({ at, happening }: UnitChange["outbox"][number]) => ({
+  at,
+  partition: partitionOf(happening),
+  key: eventKey(happening),
+  type: eventType(happening),
+  happening
+})
 
 export interface Filled {
   /** Which statement serves this group: the parts that it has. */
@@ -65,7 +84,7 @@ export const fill = <S, C, R, E>(kind: ActorKind<S, C, R, E>, units: ReadonlyArr
       })
     }
     if (change.outbox.length > 0) {
-      outbox.push({ actor: unit.actor, version: base.version + 1, happenings: change.outbox })
+      outbox.push({ actor: unit.actor, version: base.version + 1, happenings: change.outbox.map(forTheLog) })
     }
     for (const write of change.rows) {
       const name = `${write.table}:${write.mode}`

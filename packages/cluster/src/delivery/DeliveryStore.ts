@@ -72,6 +72,8 @@ export interface Overview {
   readonly groups: ReadonlyArray<DueGroup>
   /** Lists of this owner whose next step is not put off: queued, uploaded, sent, unknown. */
   readonly lists: ReadonlyArray<OpenList>
+  /** ms of real time after which the first list's step is no longer put off; null when none is. */
+  readonly wakeInMs: number | null
 }
 
 /** A change of a list's state by an outcome. The list must still be in the state it names, or in doubt about that request. */

@@ -71,6 +71,8 @@ export interface SlotDesk<Work> {
   readonly room: () => Room
   /** ms (`ShopClock.real`) from which on there may be more room than that; null while it is all there is. */
   readonly roomAt: () => number | null
+  /** Slots that are granted beyond the room, see `AcquireSlots`. */
+  readonly ahead: () => number
   /** Slots granted to this dispatcher that are not given back: of requests that are ready or under way. */
   readonly slots: () => Counts
   /** Notes how a granted request ended; told with the next exchange. */
@@ -139,8 +141,15 @@ export const release = (ownership: Ownership, slots: ReadonlyArray<Slot>) =>
 /** Nothing, until the Provider actor has said what. */
 const noRoom: Room = { total: 0, upload: 0, send: 0, status: 0, history: 0 }
 
-/** `ahead`: slots that are asked for beyond the room, see `AcquireSlots`. */
-export const makeDesk = <Work>(ownership: Ownership, first: Limits, ahead: number) =>
+/** Requests that may be under way at one time by the widest of the limits; null where nothing bounds them. */
+const placesOf = ({ concurrency: { history, send, status, total, upload } }: Limits): number | null => {
+  if (total !== null) return total
+  const bounds = [upload, send, status, history].filter((bound) => bound !== null)
+  return bounds.length === 0 ? null : Math.max(...bounds)
+}
+
+/** `aheadMax`: slots that are asked for beyond the room (see `AcquireSlots`), and never more than there are places. */
+export const makeDesk = <Work>(ownership: Ownership, first: Limits, aheadMax: number) =>
   Effect.gen(function*() {
     const client = yield* ActorClient
     const clock = yield* ShopClock
@@ -152,6 +161,7 @@ export const makeDesk = <Work>(ownership: Ownership, first: Limits, ahead: numbe
     let roomAt: number | null = 0
     const { owner, provider } = ownership
     const wall = () => Math.floor(clock.real())
+    const ahead = () => Math.min(aheadMax, placesOf(limits) ?? aheadMax)
 
     const ended = (slot: string, ending: Ending): void => {
       open.delete(slot)
@@ -176,7 +186,7 @@ export const makeDesk = <Work>(ownership: Ownership, first: Limits, ahead: numbe
           wall: now,
           ended: told,
           requests: asked.map((ask) => ask.slot),
-          ahead
+          ahead: ahead()
         }
         return { id: yield* mint(now), command, asks: asked, nanos }
       })
@@ -238,6 +248,7 @@ export const makeDesk = <Work>(ownership: Ownership, first: Limits, ahead: numbe
       limits: () => limits,
       room: () => room,
       roomAt: () => roomAt,
+      ahead,
       slots: () => countBy([...open.values()].map((ask) => ask.slot)),
       ended,
       hasNews: () => endings.length > 0 || pending !== null,

@@ -4,6 +4,7 @@
  * event counts exactly once, whatever crashes in between.
  */
 import { SqlClient } from "@effect/sql"
+import type { HappeningType } from "@hikyaku/domain/marketing/Event"
 import { Effect } from "effect"
 
 const consumer = "aggregate"
@@ -59,25 +60,42 @@ order by e.member, e.activity, e.product, e.day
 on conflict (member, type, product, day) do update
 set count = member_activity.count + excluded.count, last_at = greatest(member_activity.last_at, excluded.last_at)`
 
-const statements = [
-  published,
-  changed("'PriceChanged'", "price = (e.h->>'after')::float8"),
-  changed("'StockLow', 'Restocked', 'SoldOut'", "available = coalesce((e.h->>'available')::int, 0)"),
-  changed("'ProductWithdrawn'", "withdrawn = true"),
-  favourited,
-  unfavourited,
-  active
+/** Each statement with the types of events that it is about. */
+const statements: ReadonlyArray<{ readonly types: ReadonlyArray<HappeningType>; readonly text: string }> = [
+  { types: ["ProductPublished"], text: published },
+  { types: ["PriceChanged"], text: changed("'PriceChanged'", "price = (e.h->>'after')::float8") },
+  {
+    types: ["StockLow", "Restocked", "SoldOut"],
+    text: changed("'StockLow', 'Restocked', 'SoldOut'", "available = coalesce((e.h->>'available')::int, 0)")
+  },
+  { types: ["ProductWithdrawn"], text: changed("'ProductWithdrawn'", "withdrawn = true") },
+  { types: ["Favourited", "Unfavourited"], text: favourited },
+  { types: ["Unfavourited"], text: unfavourited },
+  { types: ["Viewed", "CartAdded", "Purchased", "Returned", "MessageFeedback"], text: active }
 ]
 
-/** Takes a partition's events of (after, to] into the aggregates; false when another has taken them before. */
-export const aggregate = (partition: number, after: number, to: number, timeZone: string) =>
-  Effect.flatMap(SqlClient.SqlClient, (sql) =>
-    sql.withTransaction(Effect.gen(function*() {
-      const moved = yield* sql`update consumer_offset set "offset" = ${to}
+/**
+ * Takes a partition's events of (after, to] into the aggregates; false when another has taken them before. `types`: those of
+ * these events, so that nothing is asked of the log about others.
+ */
+export const aggregate = (
+  partition: number,
+  after: number,
+  to: number,
+  timeZone: string,
+  types: ReadonlySet<HappeningType>
+) =>
+  Effect.flatMap(SqlClient.SqlClient, (sql) => {
+    const needed = statements.filter((statement) => statement.types.some((type) => types.has(type)))
+    const move = sql`update consumer_offset set "offset" = ${to}
         where consumer = ${consumer} and partition = ${partition} and "offset" = ${after} returning partition`
+    const run = (text: string) =>
+      sql.unsafe(text, text.includes("$4") ? [partition, after, to, timeZone] : [partition, after, to])
+    if (needed.length === 0) return Effect.map(move, (moved) => moved.length > 0)
+    return sql.withTransaction(Effect.gen(function*() {
+      const moved = yield* move
       if (moved.length === 0) return false
-      for (const text of statements) {
-        yield* sql.unsafe(text, text.includes("$4") ? [partition, after, to, timeZone] : [partition, after, to])
-      }
+      yield* Effect.forEach(needed, ({ text }) => run(text), { discard: true })
       return true
-    })))
+    }))
+  })

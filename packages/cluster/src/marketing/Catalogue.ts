@@ -22,8 +22,11 @@ export interface Firing {
 }
 
 export class Catalogue extends Context.Tag("@hikyaku/cluster/Catalogue")<Catalogue, {
-  /** What entries of one partition fire, in their order. */
-  readonly judge: (entries: ReadonlyArray<LogEntry>) => Effect.Effect<ReadonlyArray<Firing>, SqlError.SqlError>
+  /** What entries of one partition fire, in their order, by the catalogue's version given or a later one. */
+  readonly judge: (
+    entries: ReadonlyArray<LogEntry>,
+    version: number
+  ) => Effect.Effect<ReadonlyArray<Firing>, SqlError.SqlError>
 }>() {}
 
 interface CampaignRow {
@@ -48,30 +51,31 @@ const make = Effect.gen(function*() {
 
   /** Reads the catalogue anew when it has changed: whatever was appended before this carries no later version. */
   const one = yield* Effect.makeSemaphore(1)
-  const refresh = one.withPermits(1)(Effect.gen(function*() {
-    const [row] = yield* sql<{ readonly version: number }>`select version::float8 as version from catalogue`
-    const current = row?.version ?? 0
-    if (current === version) return index
-    const types = yield* sql<
-      { readonly type: string; readonly schema: { readonly fields: Record<string, "string" | "number" | "boolean"> } }
-    >`
+  const refresh = (wanted: number) =>
+    wanted <= version ? Effect.succeed(index) : one.withPermits(1)(Effect.gen(function*() {
+      const [row] = yield* sql<{ readonly version: number }>`select version::float8 as version from catalogue`
+      const current = row?.version ?? 0
+      if (current === version) return index
+      const types = yield* sql<
+        { readonly type: string; readonly schema: { readonly fields: Record<string, "string" | "number" | "boolean"> } }
+      >`
       select type, schema from custom_event_type order by type`
-    const campaigns = yield* sql<CampaignRow>`
+      const campaigns = yield* sql<CampaignRow>`
       select c.id as campaign, c.current_version as version, v.definition
       from campaign c join campaign_version v on v.campaign = c.id and v.version = c.current_version
       where c.status = 'active' order by c.id`
-    const described = JSON.stringify(types)
-    if (described !== customTypes) {
-      customTypes = described
-      context = { timeZone, customTypes: Object.fromEntries(types.map(({ schema, type }) => [type, schema.fields])) }
-    }
-    index = makeIndex(campaigns, context, index)
-    for (const { campaign, faults } of index.broken) {
-      yield* Effect.logWarning(`The trigger of campaign ${campaign} does not compile: it never fires`, faults)
-    }
-    version = current
-    return index
-  }))
+      const described = JSON.stringify(types)
+      if (described !== customTypes) {
+        customTypes = described
+        context = { timeZone, customTypes: Object.fromEntries(types.map(({ schema, type }) => [type, schema.fields])) }
+      }
+      index = makeIndex(campaigns, context, index)
+      for (const { campaign, faults } of index.broken) {
+        yield* Effect.logWarning(`The trigger of campaign ${campaign} does not compile: it never fires`, faults)
+      }
+      version = current
+      return index
+    }))
 
   const products = (ids: ReadonlyArray<string>) =>
     ids.length === 0 ? Effect.succeed(new Map<string, RuleProduct>()) : sql<RuleProduct>`
@@ -80,10 +84,9 @@ const make = Effect.gen(function*() {
       Effect.map((rows) => new Map<string, RuleProduct>(rows.map((row) => [row.id, row])))
     )
 
-  const judge = (entries: ReadonlyArray<LogEntry>) =>
+  const judge = (entries: ReadonlyArray<LogEntry>, wanted: number) =>
     Effect.gen(function*() {
-      // Read after the entries were: so it is at least the version that each of them carries.
-      const current = yield* refresh
+      const current = yield* refresh(wanted)
       const concerned = entries.filter((entry) => current.types.has(eventType(entry.happening)))
       if (concerned.length === 0) return []
       const known = yield* products(concerned.flatMap((entry) => productOf(entry) ?? []))

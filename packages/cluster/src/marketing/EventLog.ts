@@ -2,11 +2,22 @@
  * The log of what happened in the shop: partitions by key, offsets without gaps in the order of commits (R13). Everything
  * that reacts to events reads it at its own pace and keeps its offset beside its effects.
  */
-import type { Event, Happening } from "@hikyaku/domain/marketing/Event"
+import { type Event, eventKey, type Happening } from "@hikyaku/domain/marketing/Event"
 import { Context, type Effect, Schema } from "effect"
 
 /** Partitions of the log; recorded in the store by the migration. Events of one key stay in one partition, in order. */
 export const partitions = 8
+
+/** Outbox rows moved to the log in one statement. */
+export const relayMax = 500
+
+/** 32-bit FNV-1a: stable across versions and machines. */
+const hash = (text: string): number => {
+  let h = 0x811c9dc5
+  for (let i = 0; i < text.length; i++) h = Math.imul(h ^ text.charCodeAt(i), 0x01000193)
+  return h >>> 0
+}
+export const partitionOf = (happening: Happening): number => hash(eventKey(happening)) % partitions
 
 /** What became of one published event. `Repeated`: known already, nothing was done; `Differs`: its id was used before with other content. */
 export type Appended =
@@ -28,15 +39,22 @@ export interface LogEntry {
   readonly happening: Happening
 }
 
+/** A stretch of a partition, not empty. */
+export interface Pending {
+  readonly entries: ReadonlyArray<LogEntry>
+  /** Offset of the last entry. */
+  readonly last: number
+  /** Offset up to which events are aggregated. */
+  readonly aggregated: number
+  /** Version of the campaign catalogue, at least that of every entry (R16). */
+  readonly catalogueVersion: number
+}
+
 export class EventLog extends Context.Tag("@hikyaku/cluster/EventLog")<EventLog, {
   /** Appends durably, all or none of the list; answers in its order. Safe to repeat. */
   readonly append: (events: ReadonlyArray<Event>) => Effect.Effect<ReadonlyArray<Appended>, EventLogUnavailable>
-  /** Entries of a partition after an offset, in order. */
-  readonly read: (
-    partition: number,
-    after: number,
-    limit: number
-  ) => Effect.Effect<ReadonlyArray<LogEntry>, EventLogUnavailable>
+  /** What a partition's processor has not judged yet, in order, with how far it has come; null when there is nothing. */
+  readonly pending: (partition: number, limit: number) => Effect.Effect<Pending | null, EventLogUnavailable>
   /** Moves what actors have put into the outbox to the log; how many events that was. */
   readonly relay: Effect.Effect<number, EventLogUnavailable>
 }>() {}

@@ -1,19 +1,9 @@
 /** The event log in PostgreSQL: offsets are assigned under the partition's row lock, so that they become visible in order. */
 import { SqlClient } from "@effect/sql"
-import { type Event, eventKey, eventType, type Happening } from "@hikyaku/domain/marketing/Event"
+import { type Event, eventKey, eventType } from "@hikyaku/domain/marketing/Event"
 import { Effect, Layer } from "effect"
 import { fingerprint } from "../actor/Wire.ts"
-import { type Appended, EventLog, EventLogUnavailable, type LogEntry, partitions } from "./EventLog.ts"
-
-/** Outbox rows moved to the log in one statement. */
-const relayMax = 500
-
-const hash = (text: string): number => {
-  let h = 0x811c9dc5
-  for (let i = 0; i < text.length; i++) h = Math.imul(h ^ text.charCodeAt(i), 0x01000193)
-  return h >>> 0
-}
-export const partitionOf = (happening: Happening): number => hash(eventKey(happening)) % partitions
+import { type Appended, EventLog, EventLogUnavailable, type LogEntry, partitionOf, relayMax } from "./EventLog.ts"
 
 /**
  * Appends what is new. The partition's row is locked in the order of partitions and until commit: whoever reads up to an
@@ -57,15 +47,54 @@ left join written w on w.source = e.source and w.event_id = e.event_id
 left join event_seen s on s.source = e.source and s.event_id = e.event_id
 order by e.place`
 
-/** Takes outbox rows in their order; they reach the log in the same transaction, so that no copy is lost or doubled. */
-const takeSql = `with taken as (
-  delete from outbox where seq in (select seq from outbox order by seq limit $1)
+/**
+ * Moves outbox rows to the log: one statement, so that no copy is lost or doubled, and one relay at a time, so that an
+ * actor's events keep the order of its versions. Nothing waits when there is nothing to move.
+ */
+const relaySql = `with turn as materialized (
+  select pg_try_advisory_xact_lock(hashtext('hikyaku.relay')) as mine where exists (select from outbox)
+),
+taken as (
+  delete from outbox where (select mine from turn) and seq in (select seq from outbox order by seq limit $1)
   returning kind, actor, version, seq, happenings
+),
+h as materialized (
+  select t.kind || ':' || t.actor as source, t.version || '.' || (x.n - 1) as event_id,
+    (x.value->>'partition')::int as partition, x.value->>'key' as key, x.value->>'type' as type,
+    (x.value->>'at')::float8 as at, x.value->'happening' as happening, row_number() over (order by t.seq, x.n) as place
+  from taken t, jsonb_array_elements(t.happenings) with ordinality as x(value, n)
+),
+counts as materialized (select partition, count(*) as n from h group by partition),
+locked as materialized (
+  select p.partition from event_partition p where p.partition in (select partition from counts)
+  order by p.partition for update
+),
+moved as (
+  update event_partition p set next_offset = p.next_offset + c.n
+  from counts c join locked using (partition) where p.partition = c.partition
+  returning p.partition, p.next_offset - c.n as base
+),
+written as (
+  insert into event_log (partition, "offset", source, event_id, key, type, at, happening, catalogue_version)
+  select h.partition, m.base + row_number() over (partition by h.partition order by h.place) - 1,
+    h.source, h.event_id, h.key, h.type, to_timestamp(h.at / 1000.0), h.happening, (select version from catalogue)
+  from h join moved m using (partition)
+  returning 1
 )
-select t.kind || ':' || t.actor as source, t.version || '.' || (x.n - 1) as id,
-  (x.value->>'at')::float8 as at, x.value->'happening' as happening
-from taken t, jsonb_array_elements(t.happenings) with ordinality as x(value, n)
-order by t.seq, x.n`
+select count(*)::int as n from written`
+
+/** A partition's entries that are not judged yet, each with how far its consumers have come. */
+const pendingSql = `select l."offset"::float8 as "offset", l.source, l.event_id as id,
+  (extract(epoch from l.at) * 1000)::float8 as at, l.happening,
+  (select a."offset"::float8 from consumer_offset a where a.consumer = 'aggregate' and a.partition = $1) as aggregated,
+  (select version::float8 from catalogue) as "catalogueVersion"
+from consumer_offset c join event_log l on l.partition = c.partition and l."offset" > c."offset"
+where c.consumer = 'judge' and c.partition = $1 order by l."offset" limit $2`
+
+interface PendingRow extends Omit<LogEntry, "partition"> {
+  readonly aggregated: number
+  readonly catalogueVersion: number
+}
 
 interface AppendRow {
   readonly place: number
@@ -105,24 +134,33 @@ const make = Effect.gen(function*() {
       Effect.mapError(unavailable)
     )
 
-  const read = (partition: number, after: number, limit: number) =>
-    sql<LogEntry>`select partition, "offset"::float8 as "offset", source, event_id as id,
-        (extract(epoch from at) * 1000)::float8 as at, happening
-      from event_log where partition = ${partition} and "offset" > ${after} order by "offset" limit ${limit}`.pipe(
+  const pending = (partition: number, limit: number) =>
+    sql.unsafe<PendingRow>(pendingSql, [partition, limit]).pipe(
+      Effect.map((rows) => {
+        const last = rows.at(-1)
+        return last === undefined ? null : {
+          entries: rows.map(({ at, happening, id, offset, source }): LogEntry => ({
+            partition,
+            offset,
+            source,
+            id,
+            at,
+            happening
+          })),
+          last: last.offset,
+          aggregated: last.aggregated,
+          catalogueVersion: last.catalogueVersion
+        }
+      }),
       Effect.mapError(unavailable)
     )
 
-  const relay = sql.withTransaction(Effect.gen(function*() {
-    // One relay at a time, whichever runner: order per actor is then the order of its versions.
-    const [turn] = yield* sql<{ readonly mine: boolean }>`
-      select pg_try_advisory_xact_lock(hashtext('hikyaku.relay')) as mine`
-    if (turn?.mine !== true) return 0
-    const rows = yield* sql.unsafe<Event>(takeSql, [relayMax])
-    if (rows.length > 0) yield* write(rows)
-    return rows.length
-  })).pipe(Effect.mapError(unavailable))
+  const relay = sql.unsafe<{ readonly n: number }>(relaySql, [relayMax]).pipe(
+    Effect.map((rows) => rows[0]?.n ?? 0),
+    Effect.mapError(unavailable)
+  )
 
-  return EventLog.of({ append, read, relay })
+  return EventLog.of({ append, pending, relay })
 })
 
 export const layer: Layer.Layer<EventLog, never, SqlClient.SqlClient> = Layer.effect(EventLog, make)

@@ -93,10 +93,10 @@ export const make = Effect.gen(function*() {
     })
 
   /** One firing after another per campaign: its mark would take a later one for all before it. */
-  const judge = (entries: ReadonlyArray<LogEntry>) =>
+  const judge = (entries: ReadonlyArray<LogEntry>, version: number) =>
     Effect.gen(function*() {
       const byCampaign = new Map<string, Array<{ readonly command: CampaignCommand; readonly entry: LogEntry }>>()
-      const matches = yield* catalogue.judge(entries)
+      const matches = yield* catalogue.judge(entries, version)
       for (const { campaign, command, entry } of matches) {
         const list = byCampaign.get(campaign)
         if (list === undefined) byCampaign.set(campaign, [{ command, entry }])
@@ -112,30 +112,22 @@ export const make = Effect.gen(function*() {
       return dead.flat(2)
     })
 
-  const offsets = (partition: number) =>
-    sql<{ readonly consumer: string; readonly offset: number }>`
-      select consumer, "offset"::float8 as "offset" from consumer_offset where partition = ${partition}`.pipe(
-      Effect.map((rows) => new Map(rows.map((row) => [row.consumer, row.offset])))
-    )
-
   /** Takes a partition's next events; how many there were. */
   const step = (partition: number) =>
     Effect.gen(function*() {
-      const at = yield* offsets(partition)
-      const judged = at.get("judge") ?? -1
-      const entries = yield* log.read(partition, judged, stepMax)
-      const last = entries.at(-1)
-      if (last === undefined) return 0
+      const pending = yield* log.pending(partition, stepMax)
+      if (pending === null) return 0
+      const { aggregated, catalogueVersion, entries, last } = pending
       const dead = [...yield* tellActors(entries)]
-      const aggregated = at.get("aggregate") ?? -1
       // After a crash aggregation may be ahead of judgement: then it is done already.
-      if (aggregated < last.offset) yield* aggregate(partition, aggregated, last.offset, settings.timeZone)
-      dead.push(...yield* judge(entries))
-      yield* sql.withTransaction(Effect.gen(function*() {
-        if (dead.length > 0) yield* bury(dead)
-        yield* sql`update consumer_offset set "offset" = ${last.offset}
-          where consumer = 'judge' and partition = ${partition} and "offset" < ${last.offset}`
-      }))
+      if (aggregated < last) {
+        const types = new Set(entries.map((entry) => entry.happening._tag))
+        yield* aggregate(partition, aggregated, last, settings.timeZone, types)
+      }
+      dead.push(...yield* judge(entries, catalogueVersion))
+      const pass = sql`update consumer_offset set "offset" = ${last}
+        where consumer = 'judge' and partition = ${partition} and "offset" < ${last}`
+      yield* dead.length === 0 ? pass : sql.withTransaction(Effect.zipRight(bury(dead), pass))
       return entries.length
     })
 

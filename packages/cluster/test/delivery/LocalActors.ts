@@ -5,7 +5,7 @@ import { Journal } from "@hikyaku/cluster/actor/Journal"
 import { ShopClock } from "@hikyaku/cluster/actor/ShopClock"
 import { type Live, UnitBuilder } from "@hikyaku/cluster/actor/UnitBuilder"
 import { commandIdFrom } from "@hikyaku/domain/Identifier"
-import { Context, Effect, Either, Layer } from "effect"
+import { Array as Arr, Context, Effect, Either, Layer } from "effect"
 
 /** What goes wrong between caller and actor; both return whether it shall, per command. */
 export class Mishaps extends Context.Tag("Mishaps")<Mishaps, {
@@ -66,8 +66,24 @@ export const layer = Layer.effect(
 
     return ActorClient.of({
       send: decide,
+      // In order per actor: a permit may go to whoever comes later than one who waits for it.
       sendAll: (kind, requests) =>
-        Effect.forEach(requests, (request) => Effect.either(decide(kind, request)), { concurrency: 100 })
+        Effect.gen(function*() {
+          const byActor = Arr.groupBy(
+            requests.map((request, index) => ({ request, index })),
+            (one) => one.request.actor
+          )
+          const answers = yield* Effect.forEach(
+            Object.values(byActor),
+            (own) =>
+              Effect.forEach(own, ({ index, request }) =>
+                Effect.map(Effect.either(decide(kind, request)), (answer) => ({ index, answer }))),
+            { concurrency: 100 }
+          )
+          return answers.flat().toSorted((a, b) =>
+            a.index - b.index
+          ).map(({ answer }) => answer)
+        })
     })
   })
 )

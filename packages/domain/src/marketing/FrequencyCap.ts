@@ -63,7 +63,6 @@ export const fits = (
   windowMs: number,
   interval: Interval
 ): boolean => {
-  if (count <= 0) return false
   // A window [t, t + windowMs) touches [a, b] when a - windowMs < t <= b: what matters is how many of these ranges of t
   // overlap at one t of the newcomer's own range.
   const reach = windowMs - 1
@@ -98,7 +97,6 @@ const touching = (holds: ReadonlyArray<Interval>, t: number, reach: number): num
  * rule speaks of that message at all; holds that it does not speak of are left aside here.
  */
 export const admits = (holds: ReadonlyArray<CapHold>, rule: CapRule, interval: Interval): boolean => {
-  if (rule.count <= 0) return false
   // Most members have fewer holds than the cap allows: nothing to look at, whatever the rule counts.
   if (holds.length < rule.count) return true
   return fits(

@@ -9,7 +9,6 @@ import { type ContentFault, fault, faultOf, Refusal } from "./ContentFault.ts"
 import {
   engines,
   languageRegister,
-  memoryMax,
   type Place,
   templateLengthMax,
   templateNames,
@@ -21,6 +20,8 @@ import { checkNesting, checkPlaces, PlaceFault } from "./TemplateShape.ts"
 
 /** Parts rendered in one rendering, loops included. */
 export const stepsMax = 10_000
+/** Characters that filters and loops may make in one rendering. */
+export const memoryMax = 200_000
 /** Longest result, characters. */
 export const outputMax = 500_000
 

@@ -29,8 +29,6 @@ export type Place =
 
 /** Longest template, characters. */
 export const templateLengthMax = 200_000
-/** Characters that filters and loops may make in one rendering. */
-export const memoryMax = 200_000
 
 const tags = {
   assign: AssignTag,
@@ -149,8 +147,7 @@ const engineOf = (place: Place): Liquid => {
     dynamicPartials: false,
     timezoneOffset: 0,
     locale: "en-US",
-    parseLimit: templateLengthMax,
-    memoryLimit: memoryMax
+    parseLimit: templateLengthMax
   })
   for (const name of Object.keys(engine.tags)) if (!Object.hasOwn(tags, name)) delete engine.tags[name]
   for (const name of Object.keys(engine.filters)) if (!filters.has(name)) engine.unregisterFilter(name)

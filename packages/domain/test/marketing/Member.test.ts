@@ -221,6 +221,12 @@ describe("caps of a member (G7, R18)", () => {
     expect(refused(sent, early, later - 1)).toBe("Capped")
   })
 
+  it("let no message leave before it was decided on", () => {
+    const late = ask("r1", { notBefore: now - hour, under: one })
+    expect(reply(member, late)).toMatchObject({ _tag: "Accepted", notBefore: now })
+    expect(after(member, late).holds).toMatchObject([{ notBefore: now, phase: "due" }])
+  })
+
   it("count a message that is sent late, as far as its lag allows", () => {
     const slow = { ...one, lagMs: 10 * 60_000 }
     const { decision, state } = tell(member, ask("r1", { under: slow }))

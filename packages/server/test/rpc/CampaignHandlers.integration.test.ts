@@ -23,7 +23,7 @@ const definition = {
         html: "<p>{{ product.name }} for {{ member.id }}</p>",
         text: "{{ product.name }}, {{ parameters.before }} before"
       },
-      push: { payload: "{\"title\": {{ product.name | json }}}" }
+      push: { payload: "{\"title\": \"{{ product.name }}\"}" }
     }
   }
 }

@@ -46,7 +46,7 @@ create table outbox (
   version bigint not null,
   -- The order of relaying: an actor's commits follow one another, so its rows are in order; gaps mean nothing.
   seq bigint generated always as identity,
-  -- [{"at": ms, "happening": {...}}, ...]: their place in the array is n of the key (actor, version, n)
+  -- [{"at": ms, "partition": n, "key": ..., "type": ..., "happening": {...}}, ...]: their place in the array is n of the key (actor, version, n)
   happenings jsonb not null,
   primary key (kind, actor, version)
 );

@@ -1,0 +1,31 @@
+/** What else the machine is doing. */
+import { readFileSync } from "node:fs"
+
+const read = (): { readonly idle: number; readonly all: number } => {
+  const fields = readFileSync("/proc/stat", "utf8").split("\n")[0]!.trim().split(/\s+/).slice(1).map(Number)
+  return { idle: fields[3]! + fields[4]!, all: fields.slice(0, 8).reduce((sum, each) => sum + each, 0) }
+}
+
+export const sleep = (ms: number): Promise<void> => new Promise((resume) => setTimeout(resume, ms))
+
+/** Share of idle time from which on a machine counts as quiet, over one second. */
+const quietShare = 0.8
+
+/**
+ * Waits until nothing else works on this machine, at most so many seconds; false if it never went quiet. Where the system
+ * does not say (no /proc), there is nothing to wait for.
+ */
+export const quiet = async (maxS: number): Promise<boolean> => {
+  const end = performance.now() + 1000 * maxS
+  try {
+    while (performance.now() < end) {
+      const before = read()
+      await sleep(1000)
+      const after = read()
+      if ((after.idle - before.idle) / (after.all - before.all) >= quietShare) return true
+    }
+  } catch {
+    return true
+  }
+  return maxS === 0
+}
