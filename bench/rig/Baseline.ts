@@ -92,11 +92,15 @@ export interface Baseline {
 /** Content as the outcome keeps it, so that the same id with other content can be told. */
 const hashOf = ({ member, product, ticket }: Line): string => fingerprint({ ticket, product, member, quantity: 1 })
 
+/** A database that is dropped ends whatever session is still on its way out. */
+const connect = (database: Database, max: number): pg.Pool =>
+  new pg.Pool({ connectionString: database.url, max }).on("error", () => {})
+
 const failed = (cause: unknown): string => `Failed: ${cause instanceof Error ? cause.message : String(cause)}`
 
 /** The stored procedure from a Node pool of 32: prepared, a round trip and a commit per add. */
 export const startPooled = async (database: Database): Promise<Baseline> => {
-  const pool = new pg.Pool({ connectionString: database.url, max: 32 })
+  const pool = connect(database, 32)
   await pool.query(procedure)
   return {
     add: (line, done) => {
@@ -115,7 +119,7 @@ const batchMax = 512
 
 /** One process that gathers what waits into one statement, which is one commit; the next gathers meanwhile. */
 export const startBatched = async (database: Database): Promise<Baseline> => {
-  const pool = new pg.Pool({ connectionString: database.url, max: 1 })
+  const pool = connect(database, 1)
   const queue: Array<readonly [Line, (outcome: string) => void]> = []
   let busy = false
   const flush = async () => {

@@ -69,7 +69,7 @@ export class Postgres {
          || '7000' || '8' || substr(replace(ticket::text, '-', ''), 18))::uuid, '0123456789abcdef',
          json_build_object('_tag', 'Allocated', 'sequence', sequence, 'expiresAt', 1700000000000) from allocation`
     )
-    await database.admin.query("vacuum analyze")
+    await database.admin.query("vacuum analyze product, allocation, outcome")
     await this.close(database)
   }
 

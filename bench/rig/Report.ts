@@ -25,6 +25,21 @@ export interface Measurement {
   readonly touch?: "cold" | "live"
   /** Actors in the runner's memory. */
   readonly live_actors?: number
+  /** `delivery`: from the first mail due to the last request's end, the least that is possible, and the one by the other. */
+  readonly makespan_ms?: number
+  readonly lower_bound_ms?: number
+  readonly makespan_ratio?: number
+  /** Requests under way by the provider's limit, while anything due had not begun. */
+  readonly utilisation?: number
+  /** From when a realtime mail is due, or its event happened, to the start of the provider's request. */
+  readonly realtime_p50_ms?: number
+  readonly realtime_p99_ms?: number
+  /** Lists uploaded, and questions asked about sends. */
+  readonly lists?: number
+  readonly polls?: number
+  /** Of the provider's limits, and messages beyond the first to one recipient. */
+  readonly violations?: number
+  readonly duplicates?: number
   /** It was measured under the profiler. */
   readonly profiled?: boolean
 }
@@ -47,7 +62,17 @@ const numeric = [
   "gateway_cpu",
   "offered_per_s",
   "overloaded",
-  "live_actors"
+  "live_actors",
+  "makespan_ms",
+  "lower_bound_ms",
+  "makespan_ratio",
+  "utilisation",
+  "realtime_p50_ms",
+  "realtime_p99_ms",
+  "lists",
+  "polls",
+  "violations",
+  "duplicates"
 ] as const
 
 const identity = ({ concurrency, n, peer, touch, workload }: Measurement): string =>

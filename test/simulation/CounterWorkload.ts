@@ -46,6 +46,7 @@ export const makeCounterWorkload = (
     const sums = new Map<string, number>()
     for (const row of store.table("Counter", "counter_item").values()) {
       const counter = String(row["counter"])
+      if (String(row["item"]).startsWith("bad")) problems.push(`G19: ${counter} has swallowed poison`)
       if (row["open"] === "yes") sums.set(counter, (sums.get(counter) ?? 0) + Number(row["by"]))
     }
     for (const [actor, { main }] of store.kind("Counter").actors) {
@@ -73,15 +74,6 @@ export const makeCounterWorkload = (
     watch,
     audit: () => [],
     restMs: 0,
-    judge: (_, records) =>
-      judge(
-        counterModel,
-        // Poison is answered only where it was refused for another reason.
-        records.filter(({ answer, command }) => answer !== null || !isPoison(command)).map((record) => ({
-          call: record.call,
-          input: record.command,
-          answer: record.answer === null ? null : { at: record.answer.at, output: record.answer.reply }
-        }))
-      )
+    judge: (_, history) => judge(counterModel, history)
   }
 }

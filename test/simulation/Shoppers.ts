@@ -82,7 +82,8 @@ export class Shoppers<State, Command, Reply, Event> {
             resume(Effect.succeed(reply))
           },
           settled: false,
-          sent: false
+          sent: false,
+          astray: false
         }
         client.queue.send(item)
         return Effect.sync(() => client.queue.abandon(item))

@@ -7,6 +7,7 @@ import { Journal } from "@hikyaku/cluster/actor/Journal"
 import { layer as memory, MemoryStore } from "@hikyaku/cluster/actor/JournalMemory"
 import { makeSeededRandom, type SeededRandom } from "@hikyaku/domain/replay/SeededRandom"
 import { Duration, Effect, Fiber, Logger, LogLevel } from "effect"
+import type { Operation } from "../linearizability/Linearizability.ts"
 import { afflict, drawFaults, type Faults, noFaults } from "./Faults.ts"
 import { Fleet } from "./Fleet.ts"
 import { History, type Recorded } from "./History.ts"
@@ -28,6 +29,8 @@ export interface Outcome {
   readonly answered: number
   /** Histories that no order could be found for in time, nor shown to have none. */
   readonly undecided: number
+  /** Turns of the scheduler that it took. */
+  readonly turns: number
   /** ms of virtual time. */
   readonly lasted: number
 }
@@ -36,7 +39,9 @@ export interface Outcome {
 const turnsMax = 3_000_000
 
 /** ms for which what was under way may still come to rest once nothing goes wrong any more. */
-const calm = 8000
+const calm = 3500
+/** ms between looks at the clients' deadlines. */
+const expireInterval = 5
 
 const sizes = (random: SeededRandom) => ({
   cells: random.between(1, 4),
@@ -87,6 +92,7 @@ export const simulate = <State, Command, Reply, Event>(
     return fate()
   }
 
+  let over = false
   const program = Effect.gen(function*() {
     const journal = yield* Journal
     const fleet = new Fleet({
@@ -129,9 +135,10 @@ export const simulate = <State, Command, Reply, Event>(
     const every = (ms: () => number, event: Effect.Effect<void>) =>
       Effect.suspend(() => Number.isFinite(ms()) ? Effect.sleep(Duration.millis(ms() * 2 * random.next())) : Effect.never)
         .pipe(Effect.andThen(event), Effect.forever)
-    const deadlines = every(() => 5, Effect.sync(() => {
+    const expire = () => {
       for (const { queue } of clients) queue.expire()
-    }))
+      if (!over) time.after(expireInterval, expire)
+    }
     const wake = Effect.gen(function*() {
       const due = yield* journal.of(kind).due(fleet.cellNames, start + time.now, 100)
       for (const { actor } of due) {
@@ -143,7 +150,8 @@ export const simulate = <State, Command, Reply, Event>(
           expiresAt: time.now + 200,
           resume: () => {},
           settled: false,
-          sent: false
+          sent: false,
+          astray: false
         })
       }
     }).pipe(Effect.ignore)
@@ -153,7 +161,8 @@ export const simulate = <State, Command, Reply, Event>(
     })
 
     yield* fleet.begin
-    const helpers = yield* Effect.forkAll([deadlines, every(() => 50, wake)])
+    expire()
+    const timers = yield* Effect.fork(workload.restMs > 0 ? every(() => 50, wake) : Effect.never)
     for (const actor of actors) {
       for (const command of workload.opening(actor)) {
         yield* settled.surely(actor, command, opening.begin(actor, settled.freshId(), command))
@@ -182,9 +191,10 @@ export const simulate = <State, Command, Reply, Event>(
     for (const { name, queue } of clients) {
       if (queue.openCount > 0) history.problem(`R10: ${queue.openCount} commands are open at ${name} when all is over`)
     }
+    over = true
     const open = yield* fleet.end
     if (open > 0) history.problem(`R10: ${open} commands are open at the cells when all is over`)
-    yield* Fiber.interrupt(helpers)
+    yield* Fiber.interrupt(timers)
   }).pipe(
     Effect.provide(memory(store)),
     Effect.withClock(time.clock(start)),
@@ -193,16 +203,18 @@ export const simulate = <State, Command, Reply, Event>(
 
   const fiber = Effect.runFork(program, { scheduler: time })
   let undecided = 0
+  let turns = 0
   try {
-    time.run(() => fiber.unsafePoll() !== null, turnsMax)
+    turns = time.run(() => fiber.unsafePoll() !== null, turnsMax)
     const exit = fiber.unsafePoll()
     if (exit === null) history.problem("nothing is left to do, and the run is not over")
     else if (exit._tag === "Failure") history.problem(`the run failed: ${String(exit.cause)}`)
     for (const problem of workload.watch(store)) history.problem(`in the end: ${problem}`)
     for (const problem of workload.audit(store)) history.problem(`in the end: ${problem}`)
-    for (const problem of compare(history, workload, store)) history.problem(problem)
+    const recorded = onRecord(store, kind.name)
+    for (const problem of compare(history, workload, recorded)) history.problem(problem)
     for (const actor of actors) {
-      const verdict = workload.judge(actor, explainable(history.of(actor), outcomeOrder(store, kind.name)))
+      const verdict = workload.judge(actor, explainable(history.of(actor), recorded))
       if (verdict?._tag === "Undecided") undecided++
       if (verdict?._tag === "NotLinearizable") {
         history.problem(
@@ -221,41 +233,51 @@ export const simulate = <State, Command, Reply, Event>(
     commands: history.records.length,
     answered: history.records.filter(({ answer }) => answer !== null).length,
     undecided,
+    turns,
     lasted: time.now
   }
 }
 
-/** Where in the order of commits a command's outcome stands: `actor id` to number. */
-const outcomeOrder = (store: MemoryStore, kind: string): ReadonlyMap<string, number> =>
-  new Map([...store.kind(kind).outcomes.values()].map(({ actor, command }, i) => [`${actor} ${command}`, i]))
+/** Outcomes on record, by `actor id`, and where each stands in the order of commits. */
+const onRecord = (store: MemoryStore, kind: string): ReadonlyMap<string, { readonly position: number; readonly reply: object }> =>
+  new Map(
+    [...store.kind(kind).outcomes.values()].map(({ actor, command, reply }, position) => [
+      `${actor} ${command}`,
+      { position, reply }
+    ])
+  )
 
-/** In the order of commits where that is known, else of answers: a good guess at the order that explains it. */
+/**
+ * What one order has to explain: all that was heard, and all that nobody heard of and is on record; what is not on record
+ * had no effect. In the order of commits where that is known, which makes the search short.
+ */
 const explainable = <Command, Reply>(
   records: ReadonlyArray<Recorded<Command, Reply>>,
-  order: ReadonlyMap<string, number>
-): ReadonlyArray<Recorded<Command, Reply>> => {
-  const position = ({ actor, id }: Recorded<Command, Reply>) => order.get(`${actor} ${id}`)
-  return records.filter(({ fault }) => !fault).toSorted((a, b) => {
-    const [x, y] = [position(a), position(b)]
-    if (x !== undefined && y !== undefined) return x - y
-    return (a.answer?.at ?? a.call) - (b.answer?.at ?? b.call)
-  })
-}
+  recorded: ReturnType<typeof onRecord>
+): ReadonlyArray<Operation<Command, Reply>> =>
+  records.flatMap(({ actor, answer, call, command, id }) => {
+    const record = recorded.get(`${actor} ${id}`)
+    if (answer === null && record === undefined) return []
+    // On record is what the kind's own decider replied.
+    const output = answer?.reply ?? record?.reply as Reply
+    const at = answer?.at ?? Number.POSITIVE_INFINITY
+    return [{ operation: { call, input: command, answer: { at, output } }, position: record?.position }]
+  }).toSorted((a, b) =>
+    a.position !== undefined && b.position !== undefined
+      ? a.position - b.position
+      : a.operation.answer.at - b.operation.answer.at
+  ).map(({ operation }) => operation)
 
 /** What was heard against what is on record (G2, G3), and the order in which one client's commands were decided (G4). */
 const compare = <State, Command, Reply, Event>(
   history: History<Command, Reply>,
   workload: Workload<State, Command, Reply, Event>,
-  store: MemoryStore
+  onRecord: ReadonlyMap<string, { readonly position: number; readonly reply: object }>
 ): ReadonlyArray<string> => {
   const problems: Array<string> = []
-  const order = outcomeOrder(store, workload.kind.name)
-  const outcomes = new Map([...store.kind(workload.kind.name).outcomes.values()].map((outcome) =>
-    [`${outcome.actor} ${outcome.command}`, JSON.stringify(outcome.reply)] as const
-  ))
-  for (const { actor, answer, command, fault, id } of history.records) {
-    const recorded = outcomes.get(`${actor} ${id}`)
-    if (fault && recorded !== undefined) problems.push(`${id} was told that it cannot be, and is on record: ${recorded}`)
+  for (const { actor, answer, command, id } of history.records) {
+    const outcome = onRecord.get(`${actor} ${id}`)
+    const recorded = outcome && JSON.stringify(outcome.reply)
     if (answer === null) continue
     const final = workload.isFinal(command, answer.reply)
     const heard = JSON.stringify(answer.reply)
@@ -266,7 +288,7 @@ const compare = <State, Command, Reply, Event>(
   const lanes = new Map<string, Array<{ readonly id: string; readonly from: number; readonly position: number }>>()
   for (const { actor, attempts, id } of history.records) {
     const first = attempts[0]
-    const position = order.get(`${actor} ${id}`)
+    const position = onRecord.get(`${actor} ${id}`)?.position
     if (first?.reply?._tag !== "Reply" || position === undefined) continue
     const lane = `${first.client} ${actor}`
     lanes.set(lane, [...lanes.get(lane) ?? [], { id, from: first.from, position }])

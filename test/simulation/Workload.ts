@@ -3,8 +3,7 @@ import type { ActorKind } from "@hikyaku/cluster/actor/ActorKind"
 import type { MemoryStore } from "@hikyaku/cluster/actor/JournalMemory"
 import type { CommandId } from "@hikyaku/domain/Identifier"
 import type { SeededRandom } from "@hikyaku/domain/replay/SeededRandom"
-import type { Verdict } from "../linearizability/Linearizability.ts"
-import type { Recorded } from "./History.ts"
+import type { Operation, Verdict } from "../linearizability/Linearizability.ts"
 
 export interface Workload<State, Command, Reply, Event> {
   readonly name: string
@@ -31,5 +30,5 @@ export interface Workload<State, Command, Reply, Event> {
   /** Whether time matters: then timers fire, and the end comes only after `restMs`. */
   readonly restMs: number
   /** Whether one order explains what was answered, or null where the model does not reach. */
-  readonly judge: (actor: string, records: ReadonlyArray<Recorded<Command, Reply>>) => Verdict<Command, Reply> | null
+  readonly judge: (actor: string, history: ReadonlyArray<Operation<Command, Reply>>) => Verdict<Command, Reply> | null
 }

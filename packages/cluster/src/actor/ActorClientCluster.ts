@@ -136,7 +136,8 @@ const make = (options: ClientOptions) =>
       expiresAt: monotonic() + (request.within ?? deadlineDefault),
       resume,
       settled: false,
-      sent: false
+      sent: false,
+      astray: false
     })
 
     return ActorClient.of({

@@ -19,6 +19,8 @@ export interface Item {
   settled: boolean
   /** It has left at least once, so it may have been executed. */
   sent: boolean
+  /** It has left and was not heard of, or not the last word: whatever is said of it now, it may still be executed. */
+  astray: boolean
 }
 
 interface CellQueue {
@@ -249,11 +251,10 @@ export class ClientQueue {
       flights.forEach(({ batch, direct, queue }, i) => {
         const replies = answer?.groups[i] ?? null
         queue.runner = replies === null ? null : answer?.runner ?? null
-        if (replies === null) queue.queue.putBack(batch)
-        else this.distribute(queue, batch, replies)
+        const full = this.distribute(queue, batch, replies)
         // Asked directly and not at home, or no answer at all: the cell is on its way to somewhere. Otherwise it is gone from
         // where it was last seen, and is asked directly next time.
-        if (answer !== null && !(direct && queue.runner === null)) queue.busy = false
+        if (answer !== null && !(direct && queue.runner === null) && !full) queue.busy = false
         else {
           this.options.rest(retryRest, () => {
             queue.busy = false
@@ -265,22 +266,34 @@ export class ClientQueue {
     })
   }
 
-  private distribute(queue: CellQueue, batch: ReadonlyArray<Item>, replies: ReadonlyArray<WireReply>): void {
+  /** Tells everybody what came of it and puts back what is still to come; true if the cell had no room for some of that. */
+  private distribute(
+    queue: CellQueue,
+    batch: ReadonlyArray<Item>,
+    replies: ReadonlyArray<WireReply> | null
+  ): boolean {
     const back: Array<Item> = []
+    let full = false
     /** Where the actors live that live elsewhere. */
     const homes = new Map<string, string>()
     for (let i = 0; i < batch.length; i++) {
       const item = batch[i]!
-      const reply = replies[i] ?? { _tag: "Pending" }
+      const reply = replies?.[i] ?? { _tag: "Pending" }
       if (reply._tag === "Pending") back.push(item)
-      else if (reply._tag === "Moved") {
+      else if (reply._tag === "Overloaded" && item.astray) {
+        // Nothing was done this time; of an earlier one that cannot be said.
+        full = true
+        back.push(item)
+      } else if (reply._tag === "Moved") {
         back.push(item)
         if (reply.cell === null || reply.cell === queue.cell) queue.runner = null
         else homes.set(item.actor, reply.cell)
       } else this.settle(item, reply)
     }
+    for (const item of back) item.astray = true
     queue.queue.putBack(back)
     for (const [actor, cell] of homes) this.rehouse(queue, actor, cell)
+    return full
   }
 
   /** Sends all that waits for an actor to its new cell, in its order and ahead of what is still to come (R7). */

@@ -46,7 +46,8 @@ const client = (limits: Partial<QueueLimits> = {}) => {
       expiresAt: now + within,
       resume,
       settled: false,
-      sent: false
+      sent: false,
+      astray: false
     }
     queue.send(item)
     return item
@@ -296,6 +297,20 @@ describe("R10: bounds and deadlines", () => {
     underWay()
     send(b, "b1")
     expect(heard).toEqual(["b1 Overloaded"])
+  })
+
+  it("who may have been executed already is not told that nothing was done", () => {
+    const { answer, heard, rested, rests, send, underWay } = client()
+    send(a, "1")
+    answer(() => pending)
+    send(a, "2")
+    underWay()
+    answer(() => ({ _tag: "Overloaded", retryAfter: 50 }))
+    expect(heard).toEqual(["2 Overloaded"])
+    expect(underWay()).toEqual([])
+    expect(rests).toHaveLength(1)
+    rested()
+    expect(underWay()).toEqual([`${home}: 1`])
   })
 
   it("what has waited too long is answered, and if it has not left it never will", () => {

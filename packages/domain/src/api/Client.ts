@@ -54,4 +54,4 @@ export const mintCommandId: Effect.Effect<CommandId> = Effect.gen(function*() {
   return commandIdFrom(now, yield* Random.next, yield* Random.next, yield* Random.next)
 })
 /** A fresh ticket id. Keep it: with the same id a call can be repeated without doubling its effect. */
-export const mintTicket: Effect.Effect<TicketId> = mintCommandId
+export const mintTicket: Effect.Effect<TicketId> = Effect.map(mintCommandId, (id): TicketId => id)

@@ -23,16 +23,20 @@ const fault = (method: string, defect: unknown) =>
       )
   )
 
-export const layer: Layer.Layer<Entrance> = Layer.sync(Entrance, () => {
-  let underWay = 0
-  return Entrance.of(({ next, rpc }) =>
-    Effect.suspend(() => {
-      if (underWay >= callsMax) return Effect.fail(new Overloaded({ retryAfter: retryAfterMs }))
-      underWay++
-      return next.pipe(
-        Effect.catchAllDefect((defect) => fault(rpc._tag, defect)),
-        Effect.ensuring(Effect.sync(() => underWay--))
-      )
-    })
-  )
-})
+/** With another bound on the calls under way. */
+export const layerWith = (max: number): Layer.Layer<Entrance> =>
+  Layer.sync(Entrance, () => {
+    let underWay = 0
+    return Entrance.of(({ next, rpc }) =>
+      Effect.suspend(() => {
+        if (underWay >= max) return Effect.fail(new Overloaded({ retryAfter: retryAfterMs }))
+        underWay++
+        return next.pipe(
+          Effect.catchAllDefect((defect) => fault(rpc._tag, defect)),
+          Effect.ensuring(Effect.sync(() => underWay--))
+        )
+      })
+    )
+  })
+
+export const layer: Layer.Layer<Entrance> = layerWith(callsMax)

@@ -1,0 +1,126 @@
+/**
+ * P7, G11, G12. A random mix of batch and realtime mails against the sandbox in real time, beside a batch workflow as it was
+ * published and a FIFO pool of workers. All three know the provider's limit; the record that the sandbox keeps decides.
+ */
+import { mkdtempSync, rmSync } from "node:fs"
+import * as path from "node:path"
+import { batchWorkflow, fifoPool } from "./dispatch/Baselines.ts"
+import { deliveryOf, lowerBoundMs, type MailRequest, randomMix } from "./dispatch/Mix.ts"
+import { makeDue, seed, startRunner, startSandbox } from "./dispatch/Stage.ts"
+import { percentile, testimony } from "./dispatch/Witness.ts"
+import { type Bench, bench } from "./rig/Bench.ts"
+import { sleep } from "./rig/Machine.ts"
+import type { Database } from "./rig/Postgres.ts"
+import { atMost, type Measurement, rounded } from "./rig/Report.ts"
+
+/** Requests that the provider allows at one time. */
+const concurrency = 8
+/** Realtime mails a second. */
+const realtimePerSecond = 3
+/** How long Hikyaku is given, by the lower bound, ms. */
+const patience = (boundMs: number) => 60_000 + 6 * boundMs
+
+type Due = Map<string, { readonly at: number; readonly class: "batch" | "realtime" }>
+type Mix = ReadonlyArray<MailRequest>
+/** Takes a mix out and answers when its first mail was due, ms since the epoch. */
+type Sender = (
+  url: { readonly url: string; readonly folder: string; readonly stop: () => Promise<void> },
+  mix: Mix,
+  due: Due
+) => Promise<number>
+
+const noteDue = (due: Due, mail: MailRequest, at: number): void => {
+  for (let n = 0; n < mail.recipients; n++) due.set(deliveryOf(mail.id, n), { at, class: mail.class })
+}
+
+const finished = `select where not exists (select from delivery where status in ('due', 'listed'))
+  and not exists (select from delivery_list where status not in ('completed', 'failed', 'expired'))`
+
+/** Hikyaku: a runner process on a database of its own. */
+const hikyaku = (run: Bench, database: Database): Sender => async (sandbox, mix, due) => {
+  await seed(database, mix, Date.now())
+  const runner = await startRunner(database, sandbox, concurrency)
+  try {
+    const holds = async (statement: string) => (await database.admin.query(statement)).rowCount === 1
+    while (!await holds("select from provider where owner <> ''")) await sleep(50)
+    await run.still()
+    const profile = run.profile("delivery")
+    if (profile !== null) await runner.profile()
+    const startAt = Date.now()
+    await Promise.all(mix.map(async (mail) => {
+      await sleep(Math.max(0, startAt + mail.arrivesMs - Date.now()))
+      noteDue(due, mail, await makeDue(database, mail))
+    }))
+    const end = Date.now() + patience(lowerBoundMs(mix, concurrency))
+    while (Date.now() < end && !await holds(finished)) await sleep(200)
+    if (profile !== null) await runner.profiled(`${profile}-runner.cpuprofile`)
+    return startAt
+  } finally {
+    await runner.stop()
+  }
+}
+
+/** A sender without a store of its own: due times are those of the mix. */
+const plain = (run: Bench, send: typeof fifoPool): Sender => async (sandbox, mix, due) => {
+  await run.still()
+  const startAt = Date.now()
+  for (const mail of mix) noteDue(due, mail, startAt + mail.arrivesMs)
+  await send(sandbox.url, mix, startAt, concurrency)
+  return startAt
+}
+
+const measure = async (run: Bench, peer: string, sender: Sender, mix: Mix): Promise<Measurement> => {
+  const folder = mkdtempSync(path.join(path.resolve(run.options.data), "sandbox-"))
+  try {
+    const sandbox = await startSandbox(folder, concurrency)
+    const due: Due = new Map()
+    let startAt: number
+    try {
+      startAt = await sender(sandbox, mix, due)
+    } finally {
+      await sandbox.stop()
+    }
+    const seen = testimony(folder, due, startAt, concurrency)
+    const boundMs = lowerBoundMs(mix, concurrency)
+    const measurement: Measurement = {
+      peer,
+      workload: "delivery",
+      n: run.options.n,
+      concurrency,
+      makespan_ms: rounded(seen.makespanMs, 0),
+      lower_bound_ms: rounded(boundMs, 0),
+      makespan_ratio: rounded(seen.makespanMs / boundMs, 3),
+      utilisation: rounded(seen.utilisation, 4),
+      realtime_p50_ms: rounded(percentile(seen.realtimeMs, 0.5), 1),
+      realtime_p99_ms: rounded(percentile(seen.realtimeMs, 0.99), 1),
+      lists: seen.lists,
+      polls: seen.polls,
+      violations: seen.violations,
+      duplicates: seen.duplicates,
+      ok: seen.mailed === due.size && seen.duplicates === 0 && seen.violations === 0
+    }
+    run.report.add(measurement)
+    return measurement
+  } finally {
+    rmSync(folder, { recursive: true, force: true })
+  }
+}
+
+await bench("delivery", async (run) => {
+  const { n, reps } = run.options
+  for (let rep = 1; rep <= reps; rep++) {
+    run.say(`repetition ${rep} of ${reps}`)
+    // Each repetition is a mix of its own, the same for all.
+    const mix = randomMix(rep, n, realtimePerSecond, concurrency)
+    await run.on("delivery", (database) => measure(run, "hikyaku", hikyaku(run, database), mix))
+    await measure(run, "batch-workflow", plain(run, batchWorkflow), mix)
+    await measure(run, "fifo-pool", plain(run, fifoPool), mix)
+  }
+  const ours = run.report.find("hikyaku", "delivery")
+  const workflow = run.report.find("batch-workflow", "delivery")
+  const part = (ours.makespan_ratio ?? Number.NaN) / (workflow.makespan_ratio ?? Number.NaN)
+  return [
+    atMost("P7", "makespan by the lower bound", ours.makespan_ratio ?? Number.NaN, 1.05, "x", ours.ok),
+    atMost("P7", "makespan by that of the batch workflow", part, 0.5, "x", ours.ok && workflow.ok)
+  ]
+})

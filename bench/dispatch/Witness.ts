@@ -1,0 +1,109 @@
+/** What the sandbox's own record says of a sender: how long, how full, who waited, what went wrong. */
+import { readFileSync } from "node:fs"
+import * as path from "node:path"
+
+export interface Testimony {
+  /** From the start to the end of the last request, ms. */
+  readonly makespanMs: number
+  /** Requests under way by the limit, while anything due had not begun. */
+  readonly utilisation: number
+  /** From when a delivery was due to the start of its upload, ms, in ascending order. */
+  readonly realtimeMs: ReadonlyArray<number>
+  readonly batchMs: ReadonlyArray<number>
+  readonly lists: number
+  readonly polls: number
+  readonly violations: number
+  readonly duplicates: number
+  readonly mailed: number
+}
+
+interface Entry {
+  readonly t: string
+  readonly n: number
+  readonly at: number
+  readonly op?: string
+  readonly breach?: unknown
+  readonly rows?: ReadonlyArray<readonly [string, string, string?]>
+  readonly uploadId?: string
+  readonly mailKey?: string
+}
+
+export const percentile = (sorted: ReadonlyArray<number>, p: number): number =>
+  sorted[Math.min(sorted.length - 1, Math.floor(sorted.length * p))] ?? Number.NaN
+
+const entriesOf = (folder: string): Array<Entry> =>
+  readFileSync(path.join(folder, "provider.ndjson"), "utf8").split("\n").slice(0, -1).map((line): Entry =>
+    JSON.parse(line)
+  )
+
+/**
+ * Reads the record in this folder. `due`: instant (ms since the epoch) at which each delivery was due; `startAt`: when the
+ * first one was.
+ */
+export const testimony = (
+  folder: string,
+  due: ReadonlyMap<string, { readonly at: number; readonly class: "batch" | "realtime" }>,
+  startAt: number,
+  concurrency: number
+): Testimony => {
+  const entries = entriesOf(folder)
+  const starts = new Map<number, Entry>()
+  const copies = new Map<string, number>()
+  const uploads = new Map<string, Entry>()
+  const waits = { batch: [] as Array<number>, realtime: [] as Array<number> }
+  const changes: Array<{ readonly at: number; readonly busy: number; readonly waiting: number }> = []
+  const begun = new Set<string>()
+  let [lists, polls, violations, endAt] = [0, 0, 0, startAt]
+  for (const entry of entries) {
+    const { at, n, t } = entry
+    if (t === "start") {
+      if (entry.breach !== undefined) violations++
+      else {
+        starts.set(n, entry)
+        changes.push({ at, busy: 1, waiting: 0 })
+        if (entry.op === "status") polls++
+      }
+    } else if (t === "end" && starts.has(n)) {
+      changes.push({ at, busy: -1, waiting: 0 })
+      endAt = Math.max(endAt, at)
+    } else if (t === "list") {
+      lists++
+      uploads.set(`u-${n}`, entry)
+      const from = starts.get(n)?.at ?? at
+      for (const [id] of entry.rows ?? []) {
+        const was = due.get(id)
+        if (was === undefined || begun.has(id)) continue
+        begun.add(id)
+        waits[was.class].push(Math.max(0, from - was.at))
+        changes.push({ at: was.at, busy: 0, waiting: 1 }, { at: Math.max(from, was.at), busy: 0, waiting: -1 })
+      }
+    } else if (t === "send" && entry.uploadId !== undefined) {
+      const upload = uploads.get(entry.uploadId)
+      for (const [, address, mail] of upload?.rows ?? []) {
+        const key = `${mail ?? upload?.mailKey}/${address.toLowerCase()}`
+        copies.set(key, (copies.get(key) ?? 0) + 1)
+      }
+    }
+  }
+  let [busy, waiting, last, possible, used] = [0, 0, startAt, 0, 0]
+  for (const change of changes.toSorted((a, b) => a.at - b.at)) {
+    if (waiting > 0) {
+      possible += (change.at - last) * concurrency
+      used += (change.at - last) * busy
+    }
+    last = change.at
+    busy += change.busy
+    waiting += change.waiting
+  }
+  return {
+    makespanMs: endAt - startAt,
+    utilisation: possible === 0 ? 1 : used / possible,
+    realtimeMs: waits.realtime.toSorted((a, b) => a - b),
+    batchMs: waits.batch.toSorted((a, b) => a - b),
+    lists,
+    polls,
+    violations,
+    duplicates: [...copies.values()].reduce((sum, count) => sum + count - 1, 0),
+    mailed: copies.size
+  }
+}

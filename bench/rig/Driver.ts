@@ -1,0 +1,89 @@
+/**
+ * A gateway with its callers in the same process: a member of the cluster that hosts nothing and calls actors through the
+ * ActorClient, as the API's handlers do. Told what to do by the bench.
+ */
+import { ActorClient } from "@hikyaku/cluster/actor/ActorClient"
+import { memberKind } from "@hikyaku/cluster/marketing/MemberActor"
+import * as ClusterRunner from "@hikyaku/cluster/Runner"
+import { productKind } from "@hikyaku/cluster/stock/ProductActor"
+import { databaseLayer, gatewayLayer } from "@hikyaku/server/ClusterNode"
+import { Cause, Config, Effect, Either, Exit, Layer, Runtime } from "effect"
+import { serve } from "./Asked.ts"
+import { type Add, closed, type Closed, type Open, open, overloadedTag } from "./Load.ts"
+
+export type Question =
+  | { readonly op: "closed"; readonly load: Closed }
+  | { readonly op: "open"; readonly loads: ReadonlyArray<Open> }
+  /** Has every actor answer once, in pages: `${prefix}0` to `${prefix}${count - 1}`. Answers how many did. */
+  | { readonly op: "touch"; readonly kind: "Product" | "Member"; readonly prefix: string; readonly count: number }
+
+const touchPage = 2_000
+/** Longest that an add may take, ms: what takes longer is a failure of the bench. */
+const within = 60_000
+
+const program = Effect.gen(function*() {
+  const actors = yield* ActorClient
+  const runtime = yield* Effect.runtime<never>()
+  const fork = Runtime.runFork(runtime)
+
+  const add: Add = ({ member, product, ticket }, done) => {
+    fork(actors.send(productKind, {
+      actor: product,
+      id: ticket,
+      command: { _tag: "AddToCart", ticket, member, quantity: 1, waitlist: false },
+      within
+    })).addObserver((exit) =>
+      done(
+        Exit.isSuccess(exit)
+          ? exit.value._tag
+          : exit.cause._tag === "Fail"
+          ? exit.cause.error._tag === "Overloaded" ? overloadedTag : `Failed: ${exit.cause.error._tag}`
+          : `Failed: ${Cause.pretty(exit.cause)}`
+      )
+    )
+  }
+
+  const touch = (kind: "Product" | "Member", prefix: string, count: number) =>
+    Effect.gen(function*() {
+      let answered = 0
+      for (let from = 0; from < count; from += touchPage) {
+        const ids = Array.from({ length: Math.min(touchPage, count - from) }, (_, i) => `${prefix}${from + i}`)
+        const answers = kind === "Product"
+          ? yield* actors.sendAll(productKind, ids.map((actor) => ({ actor, command: { _tag: "ReadStock" }, within })))
+          : yield* actors.sendAll(memberKind, ids.map((actor) => ({ actor, command: { _tag: "ReadMember" }, within })))
+        for (const each of answers) if (Either.isRight(each)) answered++
+      }
+      return answered
+    })
+
+  const answer = (question: Question): Promise<unknown> => {
+    switch (question.op) {
+      case "closed":
+        return closed(add, question.load)
+      case "open":
+        return open(add, question.loads)
+      case "touch":
+        return Runtime.runPromise(runtime)(touch(question.kind, question.prefix, question.count))
+    }
+  }
+  // The bench and this program are built from the same sources.
+  serve((question) => answer(question as Question))
+  return yield* Effect.never
+})
+
+const main = Effect.gen(function*() {
+  const url = yield* Config.redacted("DATABASE_URL")
+  const name = `bench-${globalThis.crypto.randomUUID()}`
+  const layer = ClusterRunner.client.pipe(
+    Layer.provideMerge(gatewayLayer(name)),
+    Layer.provide(databaseLayer(url, `hikyaku-gateway ${name}`))
+  )
+  yield* Effect.provide(program, layer)
+})
+
+const fiber = Effect.runFork(main)
+fiber.addObserver((exit) => {
+  if (Exit.isFailure(exit) && !Cause.isInterruptedOnly(exit.cause)) process.stderr.write(`${Cause.pretty(exit.cause)}\n`)
+  process.exit(Exit.isSuccess(exit) || Cause.isInterruptedOnly(exit.cause) ? 0 : 1)
+})
+process.on("SIGTERM", () => fiber.unsafeInterruptAsFork(fiber.id()))
