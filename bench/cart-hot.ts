@@ -1,71 +1,64 @@
 /** P1. A rush on one product: 20,000 adds while there is stock for 15,000 (W1). */
-import { batched, pooled, startBatched, startPooled } from "./rig/Baseline.ts"
+import { batched, pooled, type Start, startBatched, startPooled } from "./rig/Baseline.ts"
 import { type Bench, bench } from "./rig/Bench.ts"
 import { defineProducts } from "./rig/Books.ts"
 import { ActorHouse } from "./rig/House.ts"
-import { type Add, closed, type Closed, type Loaded } from "./rig/Load.ts"
+import { type Closed, closed } from "./rig/Load.ts"
 import type { Database } from "./rig/Postgres.ts"
 import { atLeast, atMost } from "./rig/Report.ts"
 
 const callers = [256, 64]
 
+const stockOf = (n: number): number => Math.floor(n * 0.75)
+const rush = (concurrency: number): string => `rush${concurrency}-`
 const load = (prefix: string, n: number, concurrency: number): Closed => ({ prefix, products: 1, n, concurrency })
 
 /** One product per number of callers, and one to warm up on: the first thousands of calls are the compiler's. */
-const prepare = async ({ options: { n } }: Bench, database: Database) => {
-  for (const concurrency of callers) await defineProducts(database.admin, `rush${concurrency}-`, 1, stockOf(n))
+const prepare = async ({ options: { n } }: Bench, database: Database): Promise<void> => {
+  for (const concurrency of callers) await defineProducts(database.admin, rush(concurrency), 1, stockOf(n))
   await defineProducts(database.admin, "warm-", 1, n)
   await database.admin.query("vacuum analyze product")
 }
-const stockOf = (n: number): number => Math.floor(n * 0.75)
 
 const hikyaku = (run: Bench) =>
   run.on("hikyaku", async (database) => {
     const { n, seconds } = run.options
     await prepare(run, database)
-    await defineProducts(database.admin, "steady-", 1, 10_000_000)
+    await defineProducts(database.admin, "steady-", 1, 1_000_000_000)
     const house = await ActorHouse.start(database)
     try {
       await house.closed(load("warm-", n, 256))
       let most = 0
       for (const concurrency of callers) {
-        const prefix = `rush${concurrency}-`
-        await run.still()
-        const [result, watch] = await house.closed(load(prefix, n, concurrency), run.profile(`W1-${concurrency}`))
-        const ok = await run.inOrder(database, prefix, [result], stockOf(n))
-        const { per_s } = run.add({ peer: "hikyaku", workload: "W1", concurrency, ...watch }, result, ok)
-        most = Math.max(most, per_s ?? 0)
+        const prefix = rush(concurrency)
+        const [line] = await run.closed(house, "W1", load(prefix, n, concurrency), (result) =>
+          run.inOrder(database, prefix, [result], stockOf(n)))
+        most = Math.max(most, line.per_s ?? 0)
       }
       await run.still()
       const perSecond = Math.round(most / 2)
-      const [[result], watch] = await house.open(
-        [{ prefix: "steady-", products: 1, perSecond, seconds }],
-        run.profile("W1-half")
+      const [[[result], watch], postgresMs] = await run.with(() =>
+        house.open([{ prefix: "steady-", products: 1, perSecond, seconds }], run.profile("W1-half"))
       )
       const ok = await run.inOrder(database, "steady-", [result!], Math.floor(perSecond * seconds))
-      run.add({ peer: "hikyaku", workload: "W1-half", offered_per_s: perSecond, ...watch }, result!, ok)
+      run.add({ peer: "hikyaku", workload: "W1-half", offered_per_s: perSecond }, result!, ok, { ...watch, postgresMs })
     } finally {
       await house.stop()
     }
   })
 
-const baseline = (
-  run: Bench,
-  peer: string,
-  start: (database: Database) => Promise<{ readonly add: Add; readonly stop: () => Promise<void> }>
-) =>
+const baseline = (run: Bench, peer: string, start: Start) =>
   run.on("baseline", async (database) => {
     const { n } = run.options
     await prepare(run, database)
     const { add, stop } = await start(database)
     try {
-      const warm: Loaded = await closed(add, load("warm-", Math.min(n, 5_000), 64))
+      const warm = await closed(add, load("warm-", Math.min(n, 5_000), 64))
       if (!await run.inOrder(database, "warm-", [warm], null)) throw new Error(`${peer} does not work`)
       for (const concurrency of callers) {
-        const prefix = `rush${concurrency}-`
-        await run.still()
-        const result = await closed(add, load(prefix, n, concurrency))
-        run.add({ peer, workload: "W1", concurrency }, result, await run.inOrder(database, prefix, [result], stockOf(n)))
+        const prefix = rush(concurrency)
+        await run.closedOn(peer, add, "W1", load(prefix, n, concurrency), (result) =>
+          run.inOrder(database, prefix, [result], stockOf(n)))
       }
     } finally {
       await stop()
@@ -73,12 +66,11 @@ const baseline = (
   })
 
 await bench("cart-hot", async (run) => {
-  for (let rep = 1; rep <= run.options.reps; rep++) {
-    run.say(`repetition ${rep} of ${run.options.reps}`)
+  await run.repeat(async () => {
     await hikyaku(run)
     await baseline(run, pooled, startPooled)
     await baseline(run, batched, startBatched)
-  }
+  })
   const { report } = run
   const ours = report.find("hikyaku", "W1", { concurrency: 256 })
   const half = report.find("hikyaku", "W1-half")

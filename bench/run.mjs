@@ -17,7 +17,10 @@ const options = first < 0 ? [] : args.slice(first)
 const unknown = names.filter((name) => !known.includes(name))
 
 await build({
-  entryPoints: [...known.map((name) => `bench/${name}.ts`), ...["Driver", "Options", "PlainEntities", "Probe", "Shopper"].map((name) => `bench/rig/${name}.ts`)],
+  entryPoints: [
+    ...known.map((name) => `bench/${name}.ts`),
+    ...["Driver", "Options", "PlainEntities", "Probe", "Shopper"].map((name) => `bench/rig/${name}.ts`)
+  ],
   outdir: "bench/dist",
   bundle: true,
   splitting: true,
@@ -57,11 +60,15 @@ for (const name of names) {
   if (verdicts === null) {
     status = 1
     table.push([name, "failed", "", "", ""])
-  } else for (const { goal, id, met, reached, what } of verdicts) table.push([name, `${id} ${what}`, goal, reached, met ? "met" : "NOT MET"])
+  } else {for (const { goal, id, met, reached, what } of verdicts) {
+      table.push([name, `${id} ${what}`, goal, reached, met ? "met" : "NOT MET"])
+    }}
 }
 
 const rows = [["bench", "goal", "wanted", "reached", ""], ...table]
 const widths = rows[0].map((_, i) => Math.max(...rows.map((row) => row[i].length)))
 const line = (row) => row.map((cell, i) => cell.padEnd(widths[i])).join("  ").trimEnd()
-console.log(["", line(rows[0]), widths.map((width) => "-".repeat(width)).join("  "), ...rows.slice(1).map(line)].join("\n"))
+console.log(
+  ["", line(rows[0]), widths.map((width) => "-".repeat(width)).join("  "), ...rows.slice(1).map(line)].join("\n")
+)
 process.exit(status)

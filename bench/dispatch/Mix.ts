@@ -6,13 +6,13 @@
 /** What the provider of these benches takes, ms: an upload by its recipients, a send, a question about a send. */
 export const provider = {
   uploadMs: 100,
-  perRecipientMs: 5,
+  perRecipientMs: 10,
   sendMs: 100,
   statusMs: 50,
   /** From the acceptance of a send to its last message. */
   sending: { baseMs: 200, perRecipientMs: 0.5 },
   /** Most recipients in one list. */
-  listSize: 100
+  listSize: 50
 }
 
 /** One mail to be delivered to `recipients` people, all due at `arrivesMs` after the start. */

@@ -89,6 +89,8 @@ export interface Baseline {
   readonly stop: () => Promise<void>
 }
 
+export type Start = (database: Database) => Promise<Baseline>
+
 /** Content as the outcome keeps it, so that the same id with other content can be told. */
 const hashOf = ({ member, product, ticket }: Line): string => fingerprint({ ticket, product, member, quantity: 1 })
 
@@ -99,7 +101,7 @@ const connect = (database: Database, max: number): pg.Pool =>
 const failed = (cause: unknown): string => `Failed: ${cause instanceof Error ? cause.message : String(cause)}`
 
 /** The stored procedure from a Node pool of 32: prepared, a round trip and a commit per add. */
-export const startPooled = async (database: Database): Promise<Baseline> => {
+export const startPooled: Start = async (database) => {
   const pool = connect(database, 32)
   await pool.query(procedure)
   return {
@@ -118,7 +120,7 @@ export const startPooled = async (database: Database): Promise<Baseline> => {
 const batchMax = 512
 
 /** One process that gathers what waits into one statement, which is one commit; the next gathers meanwhile. */
-export const startBatched = async (database: Database): Promise<Baseline> => {
+export const startBatched: Start = async (database) => {
   const pool = connect(database, 1)
   const queue: Array<readonly [Line, (outcome: string) => void]> = []
   let busy = false

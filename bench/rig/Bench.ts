@@ -2,8 +2,9 @@
 import { mkdirSync } from "node:fs"
 import * as path from "node:path"
 import { inOrder } from "./Books.ts"
-import { type Loaded, percentile } from "./Load.ts"
-import { quiet } from "./Machine.ts"
+import type { Watch } from "./House.ts"
+import { type Add, type Closed, closed, type Loaded, percentile } from "./Load.ts"
+import { familyCpuMs, quiet } from "./Machine.ts"
 import { type Options, readOptions } from "./Options.ts"
 import { type Database, Postgres } from "./Postgres.ts"
 import { type Measurement, Report, rounded, type Verdict } from "./Report.ts"
@@ -26,15 +27,24 @@ export class Bench {
     process.stderr.write(`${this.name}: ${text}\n`)
   }
 
+  /** The systems take turns, so many times. */
+  async repeat(turn: () => Promise<void>): Promise<void> {
+    const { reps } = this.options
+    for (let rep = 1; rep <= reps; rep++) {
+      this.say(`repetition ${rep} of ${reps}`)
+      await turn()
+    }
+  }
+
   /** Before every measurement: what must be written anyway is written, and the machine is left to us. */
   async still(): Promise<void> {
     await this.postgres.settle()
     if (!await quiet(this.options.quietS)) this.say("the machine never went quiet")
   }
 
-  /** Runs something on a fresh database that is gone afterwards. */
-  async on<A>(name: string, use: (database: Database) => Promise<A>): Promise<A> {
-    const database = await this.postgres.fresh(name)
+  /** Runs something on a fresh copy of the template, or of another database, that is gone afterwards. */
+  async on<A>(name: string, use: (database: Database) => Promise<A>, source?: string): Promise<A> {
+    const database = await this.postgres.fresh(name, source)
     try {
       return await use(database)
     } finally {
@@ -50,26 +60,76 @@ export class Bench {
     return path.join(profile, workload)
   }
 
-  /** The line of a load that was driven through. */
+  /** Runs a load and says beside it what CPU time PostgreSQL took, ms. */
+  async with<A>(load: () => Promise<A>): Promise<readonly [A, number]> {
+    const before = familyCpuMs(this.postgres.pid)
+    const result = await load()
+    return [result, familyCpuMs(this.postgres.pid) - before]
+  }
+
+  /** The line of a load that was driven through. What `line` says goes before what the load says. */
   add(
     line: Pick<Measurement, "peer" | "workload"> & Partial<Measurement>,
     load: Loaded,
-    ok: boolean
+    ok: boolean,
+    cpu: Partial<Watch> & { readonly postgresMs: number }
   ): Measurement {
     const answered = load.latencies.reduce((sum, each) => Number.isNaN(each) ? sum : sum + 1, 0)
     const overloaded = load.outcomes["Overloaded"] ?? 0
+    const each = (ms: number) => Math.round(ms * 1000 / answered)
+    const { concurrency, n, peer, workload, ...others } = line
     const measurement: Measurement = {
-      n: load.latencies.length,
+      peer,
+      workload,
+      ...(n !== undefined && { n }),
+      ...(concurrency !== undefined && { concurrency }),
       per_s: Math.round(answered / load.ms * 1000),
       p50_ms: rounded(percentile(load.latencies, 0.5)),
       p99_ms: rounded(percentile(load.latencies, 0.99)),
-      ...(overloaded > 0 && { overloaded }),
-      ...line,
       ok,
-      ...(this.options.profile !== null && line.peer === "hikyaku" && { profiled: true })
+      ...others,
+      ...(overloaded > 0 && { overloaded }),
+      ...(cpu.runnerMs !== undefined && { runner_us: each(cpu.runnerMs) }),
+      ...(cpu.gatewayMs !== undefined && { gateway_us: each(cpu.gatewayMs) }),
+      postgres_us: each(cpu.postgresMs),
+      ...(this.options.profile !== null && peer === "hikyaku" && { profiled: true })
     }
     this.report.add(measurement)
     return measurement
+  }
+
+  /** A closed load on Hikyaku, as one line. */
+  async closed(
+    house: { readonly closed: (load: Closed, profile: string | null) => Promise<readonly [Loaded, Watch]> },
+    workload: string,
+    load: Closed,
+    check: (result: Loaded) => Promise<boolean>,
+    line: Partial<Measurement> = {}
+  ): Promise<readonly [Measurement, Loaded]> {
+    await this.still()
+    const { concurrency, n } = load
+    const profile = this.profile(`${workload}-${concurrency}`)
+    const [[result, watch], postgresMs] = await this.with(() => house.closed(load, profile))
+    const ok = await check(result)
+    return [
+      this.add({ peer: "hikyaku", workload, n, concurrency, ...line }, result, ok, { ...watch, postgresMs }),
+      result
+    ]
+  }
+
+  /** The same load on a baseline. */
+  async closedOn(
+    peer: string,
+    add: Add,
+    workload: string,
+    load: Closed,
+    check: (result: Loaded) => Promise<boolean>,
+    line: Partial<Measurement> = {}
+  ): Promise<readonly [Measurement, Loaded]> {
+    await this.still()
+    const { concurrency, n } = load
+    const [result, postgresMs] = await this.with(() => closed(add, load))
+    return [this.add({ peer, workload, n, concurrency, ...line }, result, await check(result), { postgresMs }), result]
   }
 
   inOrder(database: Database, prefix: string, loads: ReadonlyArray<Loaded>, expected: number | null): Promise<boolean> {

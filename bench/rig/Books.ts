@@ -110,7 +110,9 @@ export const inOrder = async (
     standing.adds === allocated + soldOut && others.length === 0 && (expected === null || allocated === expected)
   if (!good) {
     process.stderr.write(
-      `CHECK FAILED for ${prefix}: ${JSON.stringify({ standing, told: loads.map((load) => load.outcomes), expected })}\n`
+      `CHECK FAILED for ${prefix}: ${
+        JSON.stringify({ standing, told: loads.map((load) => load.outcomes), expected })
+      }\n`
     )
   }
   return good

@@ -3,7 +3,7 @@ import { type ChildProcess, spawn } from "node:child_process"
 import { mkdirSync, openSync, readFileSync } from "node:fs"
 import * as path from "node:path"
 import { createInterface } from "node:readline"
-import type { Heap, Probing, Usage } from "./Probe.ts"
+import type { Heap } from "./Probe.ts"
 
 /** Where the bundles of this folder lie once the bench runs. */
 const bundles = path.resolve("bench/dist")
@@ -23,8 +23,6 @@ interface Answer {
 const isAnswer = (message: unknown): message is Answer =>
   typeof message === "object" && message !== null && "answer" in message
 
-type Asked = Omit<Extract<Probing, { readonly op: "profile" }>, "probe"> | { readonly op: string }
-
 const living = new Set<ChildProcess>()
 /** No process of ours outlives the bench. */
 process.on("exit", () => {
@@ -35,7 +33,10 @@ export class Child {
   readonly name: string
   private readonly child: ChildProcess
   private readonly log: string
-  private readonly answers = new Map<number, { readonly resolve: (value: unknown) => void; readonly reject: (cause: Error) => void }>()
+  private readonly answers = new Map<
+    number,
+    { readonly resolve: (value: unknown) => void; readonly reject: (cause: Error) => void }
+  >()
   private next = 0
   private ended: string | null = null
 
@@ -110,10 +111,10 @@ export class Child {
   }
 
   /** Asks the program itself. */
-  ask<A>(question: Asked): Promise<A> {
+  ask<A>(question: object): Promise<A> {
     return this.post("ask", question)
   }
-  usage(): Promise<Usage> {
+  usage(): Promise<number> {
     return this.post("probe", { op: "usage" })
   }
   heap(): Promise<Heap> {

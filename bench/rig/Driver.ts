@@ -2,14 +2,14 @@
  * A gateway with its callers in the same process: a member of the cluster that hosts nothing and calls actors through the
  * ActorClient, as the API's handlers do. Told what to do by the bench.
  */
-import { ActorClient } from "@hikyaku/cluster/actor/ActorClient"
+import { ActorClient, type SendError } from "@hikyaku/cluster/actor/ActorClient"
 import { memberKind } from "@hikyaku/cluster/marketing/MemberActor"
 import * as ClusterRunner from "@hikyaku/cluster/Runner"
 import { productKind } from "@hikyaku/cluster/stock/ProductActor"
 import { databaseLayer, gatewayLayer } from "@hikyaku/server/ClusterNode"
 import { Cause, Config, Effect, Either, Exit, Layer, Runtime } from "effect"
 import { serve } from "./Asked.ts"
-import { type Add, closed, type Closed, type Open, open, overloadedTag } from "./Load.ts"
+import { type Add, type Closed, closed, type Open, open, overloadedTag } from "./Load.ts"
 
 export type Question =
   | { readonly op: "closed"; readonly load: Closed }
@@ -17,7 +17,23 @@ export type Question =
   /** Has every actor answer once, in pages: `${prefix}0` to `${prefix}${count - 1}`. Answers how many did. */
   | { readonly op: "touch"; readonly kind: "Product" | "Member"; readonly prefix: string; readonly count: number }
 
-const touchPage = 2_000
+const readStock = { _tag: "ReadStock" } as const
+const readMember = { _tag: "ReadMember" } as const
+/** How many were answered; says why the others were not. */
+const countAnswers = (answers: ReadonlyArray<Either.Either<unknown, SendError>>): number => {
+  const failed = new Set<string>()
+  let count = 0
+  for (const answer of answers) {
+    if (Either.isRight(answer)) count++
+    else failed.add(answer.left.message === "" ? answer.left._tag : answer.left.message)
+  }
+  if (failed.size > 0) process.stderr.write(`not answered: ${[...failed].slice(0, 5).join("; ")}
+`)
+  return count
+}
+
+/** Actors in one page: one page is under way at a time. */
+const touchPage = 4_000
 /** Longest that an add may take, ms: what takes longer is a failure of the bench. */
 const within = 60_000
 
@@ -48,10 +64,9 @@ const program = Effect.gen(function*() {
       let answered = 0
       for (let from = 0; from < count; from += touchPage) {
         const ids = Array.from({ length: Math.min(touchPage, count - from) }, (_, i) => `${prefix}${from + i}`)
-        const answers = kind === "Product"
-          ? yield* actors.sendAll(productKind, ids.map((actor) => ({ actor, command: { _tag: "ReadStock" }, within })))
-          : yield* actors.sendAll(memberKind, ids.map((actor) => ({ actor, command: { _tag: "ReadMember" }, within })))
-        for (const each of answers) if (Either.isRight(each)) answered++
+        answered += kind === "Product"
+          ? countAnswers(yield* actors.sendAll(productKind, ids.map((actor) => ({ actor, command: readStock, within }))))
+          : countAnswers(yield* actors.sendAll(memberKind, ids.map((actor) => ({ actor, command: readMember, within }))))
       }
       return answered
     })
@@ -66,8 +81,7 @@ const program = Effect.gen(function*() {
         return Runtime.runPromise(runtime)(touch(question.kind, question.prefix, question.count))
     }
   }
-  // The bench and this program are built from the same sources.
-  serve((question) => answer(question as Question))
+  serve(answer)
   return yield* Effect.never
 })
 
@@ -83,7 +97,9 @@ const main = Effect.gen(function*() {
 
 const fiber = Effect.runFork(main)
 fiber.addObserver((exit) => {
-  if (Exit.isFailure(exit) && !Cause.isInterruptedOnly(exit.cause)) process.stderr.write(`${Cause.pretty(exit.cause)}\n`)
+  if (Exit.isFailure(exit) && !Cause.isInterruptedOnly(exit.cause)) {
+    process.stderr.write(`${Cause.pretty(exit.cause)}\n`)
+  }
   process.exit(Exit.isSuccess(exit) || Cause.isInterruptedOnly(exit.cause) ? 0 : 1)
 })
 process.on("SIGTERM", () => fiber.unsafeInterruptAsFork(fiber.id()))

@@ -9,7 +9,6 @@ import type { Question as DriverQuestion } from "./Driver.ts"
 import type { Closed, Loaded, Open } from "./Load.ts"
 import { together } from "./Load.ts"
 import type { Database } from "./Postgres.ts"
-import { rounded } from "./Report.ts"
 import type { Question as ShopperQuestion } from "./Shopper.ts"
 
 const freePort = (): Promise<number> =>
@@ -39,10 +38,10 @@ const startRunner = async (database: Database, flags: ReadonlyArray<string> = []
     }
   })
 
-/** Runs something while the processes' CPU time is counted and, if wanted, profiles are taken. */
+/** CPU time that was used while something was measured, ms. */
 export interface Watch {
-  readonly runner_cpu: number
-  readonly gateway_cpu: number
+  readonly runnerMs: number
+  readonly gatewayMs: number
 }
 const watched = async <A>(
   runner: Child,
@@ -60,43 +59,61 @@ const watched = async <A>(
       gateway.profiled(`${profile}-gateway.cpuprofile`)
     ])
   }
-  const cores = (i: 0 | 1) => rounded((after[i].cpuMs - before[i].cpuMs) / (after[i].atMs - before[i].atMs), 2)
-  return [result, { runner_cpu: cores(0), gateway_cpu: cores(1) }]
+  return [result, { runnerMs: after[0] - before[0], gatewayMs: after[1] - before[1] }]
 }
 
-/** Runner and gateway, the callers within the gateway. */
+/** A runner and gateways, the callers within the gateways. */
 export class ActorHouse {
   readonly runner: Child
-  private readonly driver: Child
-  private constructor(runner: Child, driver: Child) {
+  private readonly gateways: ReadonlyArray<Child>
+  private constructor(runner: Child, gateways: ReadonlyArray<Child>) {
     this.runner = runner
-    this.driver = driver
+    this.gateways = gateways
   }
 
-  static async start(database: Database, flags: ReadonlyArray<string> = []): Promise<ActorHouse> {
+  static async start(
+    database: Database,
+    { flags = [] as ReadonlyArray<string>, gateways = 1 } = {}
+  ): Promise<ActorHouse> {
     const runner = await startRunner(database, flags)
-    const driver = await Child.start({
-      name: "gateway",
-      program: bundle("rig/Driver"),
-      environment: { DATABASE_URL: database.url }
-    })
-    return new ActorHouse(runner, driver)
+    const drivers: Array<Child> = []
+    for (let i = 1; i <= gateways; i++) {
+      drivers.push(
+        await Child.start({
+          name: `gateway-${i}`,
+          program: bundle("rig/Driver"),
+          environment: { DATABASE_URL: database.url }
+        })
+      )
+    }
+    return new ActorHouse(runner, drivers)
   }
 
-  private ask<A>(question: DriverQuestion): Promise<A> {
-    return this.driver.ask(question)
+  private async ask<A>(
+    question: DriverQuestion,
+    gateway: number,
+    profile: string | null
+  ): Promise<readonly [A, Watch]> {
+    const driver = this.gateways[gateway]
+    if (driver === undefined) throw new Error(`there is no gateway ${gateway}`)
+    return watched(this.runner, driver, profile, () => driver.ask<A>(question))
   }
-  closed(load: Closed, profile: string | null = null): Promise<readonly [Loaded, Watch]> {
-    return watched(this.runner, this.driver, profile, () => this.ask<Loaded>({ op: "closed", load }))
+  closed(load: Closed, profile: string | null = null, gateway = 0): Promise<readonly [Loaded, Watch]> {
+    return this.ask({ op: "closed", load }, gateway, profile)
   }
-  open(loads: ReadonlyArray<Open>, profile: string | null = null): Promise<readonly [ReadonlyArray<Loaded>, Watch]> {
-    return watched(this.runner, this.driver, profile, () => this.ask<ReadonlyArray<Loaded>>({ op: "open", loads }))
+  open(
+    loads: ReadonlyArray<Open>,
+    profile: string | null = null,
+    gateway = 0
+  ): Promise<readonly [ReadonlyArray<Loaded>, Watch]> {
+    return this.ask({ op: "open", loads }, gateway, profile)
   }
-  touch(kind: "Product" | "Member", prefix: string, count: number): Promise<number> {
-    return this.ask({ op: "touch", kind, prefix, count })
+  /** How many of the actors `${prefix}0` and so on answered; then they are live. */
+  async touch(kind: "Product" | "Member", prefix: string, count: number): Promise<number> {
+    return (await this.ask<number>({ op: "touch", kind, prefix, count }, 0, null))[0]
   }
   async stop(): Promise<void> {
-    await this.driver.stop()
+    for (const gateway of this.gateways) await gateway.stop()
     await this.runner.stop()
   }
 }

@@ -80,29 +80,45 @@ export const open = (add: Add, loads: ReadonlyArray<Open>): Promise<ReadonlyArra
     const start = performance.now()
     const streams = loads.map((load) => {
       const n = Math.floor(load.perSecond * load.seconds)
-      return { load, n, sent: 0, left: n, latencies: new Float64Array(n), outcomes: {} as Record<string, number> }
+      return {
+        load,
+        n,
+        sent: 0,
+        left: n,
+        latencies: new Float64Array(n),
+        open: new Map<number, number>(),
+        outcomes: {} as Record<string, number>
+      }
     })
     let timer: NodeJS.Timeout | undefined
     let finished = false
     const finish = () => {
       finished = true
       clearTimeout(timer)
-      resolve(streams.map(({ latencies, left, load, outcomes }) => ({
-        ms: load.seconds * 1000,
-        latencies,
-        outcomes: left === 0 ? outcomes : { ...outcomes, Unanswered: left }
-      })))
+      const now = performance.now()
+      resolve(streams.map(({ latencies, left, load, open, outcomes }) => {
+        // Whoever is not answered by now has waited at least so long.
+        for (const [i, due] of open) latencies[i] = now - due
+        return {
+          ms: load.seconds * 1000,
+          latencies,
+          outcomes: left === 0 ? outcomes : { ...outcomes, Unanswered: left }
+        }
+      }))
     }
     const arrive = (stream: (typeof streams)[number]) => {
-      const { latencies, load, outcomes } = stream
+      const { latencies, load, open, outcomes } = stream
       const i = stream.sent++
       const due = start + i / load.perSecond * 1000
       latencies[i] = Number.NaN
+      open.set(i, due)
       add(lineOf(load, i), (outcome) => {
+        if (finished) return
+        open.delete(i)
         if (outcome !== overloadedTag) latencies[i] = performance.now() - due
         outcomes[outcome] = (outcomes[outcome] ?? 0) + 1
         stream.left--
-        if (!finished && streams.every((each) => each.left === 0)) finish()
+        if (streams.every((each) => each.left === 0)) finish()
       })
     }
     const arrivals = () => {

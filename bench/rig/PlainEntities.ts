@@ -19,12 +19,17 @@ const members = PlainMember.toLayer(
   { maxIdleTime: Duration.infinity }
 ).pipe(Layer.provideMerge(TestRunner.layer))
 
+export interface Question {
+  readonly op: "touch"
+  readonly count: number
+}
+
 const program = Effect.gen(function*() {
   const client = yield* PlainMember.client
   const runtime = yield* Effect.runtime<never>()
-  serve(({ count }) =>
+  serve(({ count }: Question) =>
     Runtime.runPromise(runtime)(
-      Effect.forEach(Array.from({ length: Number(count) }, (_, i) => `m${i}`), (id) => client(id).Read(), {
+      Effect.forEach(Array.from({ length: count }, (_, i) => `m${i}`), (id) => client(id).Read(), {
         concurrency: 64
       })
     ).then((answers) => answers.length)

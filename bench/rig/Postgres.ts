@@ -17,7 +17,7 @@ export interface Database {
   readonly admin: pg.Pool
 }
 
-const template = "bench_template"
+export const template = "bench_template"
 /** Adds of old in the template. */
 const oldAdds = 50_000
 
@@ -29,6 +29,8 @@ const named = (serverUrl: string, database: string): string => {
 
 export class Postgres {
   readonly version: string
+  /** Of the server's main process. */
+  readonly pid: number
   private readonly url: string
   private readonly scope: Scope.CloseableScope
   private readonly root: pg.Pool
@@ -37,6 +39,7 @@ export class Postgres {
   private constructor(server: EmbeddedPostgres.RunningPostgres, scope: Scope.CloseableScope) {
     this.url = server.url
     this.version = server.version
+    this.pid = server.pid
     this.scope = scope
     this.root = new pg.Pool({ connectionString: server.url, max: 2 })
     this.root.on("error", () => {})
@@ -128,7 +131,7 @@ export class Postgres {
   }
 
   async stop(): Promise<void> {
-    for (const database of [...this.open]) await this.close(database)
+    for (const database of this.open) await this.close(database)
     await this.root.end()
     await Effect.runPromise(Scope.close(this.scope, Exit.void))
   }

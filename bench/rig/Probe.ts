@@ -8,14 +8,10 @@ import { Session } from "node:inspector/promises"
 export type Probing =
   | { readonly probe: number; readonly op: "profile" }
   | { readonly probe: number; readonly op: "profiled"; readonly file: string }
+  /** CPU time since its start, ms. */
   | { readonly probe: number; readonly op: "usage" }
   | { readonly probe: number; readonly op: "heap" }
 
-/** CPU time of the process since its start, ms, by `performance.now` of the process. */
-export interface Usage {
-  readonly cpuMs: number
-  readonly atMs: number
-}
 /** Bytes, after everything that can be collected was. */
 export interface Heap {
   readonly used: number
@@ -46,7 +42,7 @@ const answer = async (message: Probing): Promise<unknown> => {
     }
     case "usage": {
       const { system, user } = process.cpuUsage()
-      return { cpuMs: (system + user) / 1000, atMs: performance.now() } satisfies Usage
+      return (system + user) / 1000
     }
     case "heap": {
       // Twice: what the first finds unreachable may have kept something else.

@@ -14,9 +14,10 @@ export interface Measurement {
   readonly ok: boolean
   /** Bytes per live actor. */
   readonly bytes_per_actor?: number
-  /** CPU seconds per second of the runner's and the gateway's process while it was measured: 1 is a whole core. */
-  readonly runner_cpu?: number
-  readonly gateway_cpu?: number
+  /** CPU time of the processes while it was measured, µs per call; tells more than `per_s` on a machine that is shared. */
+  readonly runner_us?: number
+  readonly gateway_us?: number
+  readonly postgres_us?: number
   /** The rate at which callers arrived, where they do not wait for one another. */
   readonly offered_per_s?: number
   /** Of those offered, how many were answered that there is no room. */
@@ -58,8 +59,9 @@ const numeric = [
   "p50_ms",
   "p99_ms",
   "bytes_per_actor",
-  "runner_cpu",
-  "gateway_cpu",
+  "runner_us",
+  "gateway_us",
+  "postgres_us",
   "offered_per_s",
   "overloaded",
   "live_actors",
@@ -126,7 +128,11 @@ export class Report {
   }
 
   /** The median line of a peer on a workload; throws when it was not measured. */
-  find(peer: string, workload: string, where: Partial<Pick<Measurement, "n" | "concurrency" | "touch">> = {}): Measurement {
+  find(
+    peer: string,
+    workload: string,
+    where: Partial<Pick<Measurement, "n" | "concurrency" | "touch">> = {}
+  ): Measurement {
     const found = this.medians().find((each) =>
       each.peer === peer && each.workload === workload &&
       (where.n === undefined || where.n === each.n) &&
@@ -152,7 +158,9 @@ export const atLeast = (
   const ratio = (ours.per_s ?? 0) / (base.per_s ?? Number.NaN)
   return {
     id,
-    what: `${what} (${ours.per_s ?? "?"} against ${base.per_s ?? "?"} of ${base.peer}, ${base.concurrency ?? "?"} callers)`,
+    what: `${what} (${ours.per_s ?? "?"} against ${base.per_s ?? "?"} of ${base.peer}, ${
+      base.concurrency ?? "?"
+    } callers)`,
     goal: `>= ${times(least)}`,
     reached: times(ratio),
     met: ratio >= least && ours.ok && base.ok

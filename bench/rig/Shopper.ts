@@ -3,7 +3,7 @@ import { NodeSocket } from "@effect/platform-node"
 import { Hikyaku, layerSocket } from "@hikyaku/domain/api/Client"
 import { Cause, Config, Effect, Exit, Layer, Runtime } from "effect"
 import { serve } from "./Asked.ts"
-import { type Add, closed, type Closed, overloadedTag } from "./Load.ts"
+import { type Add, type Closed, closed, overloadedTag } from "./Load.ts"
 
 export interface Question {
   readonly op: "closed"
@@ -27,8 +27,7 @@ const program = Effect.gen(function*() {
       )
     )
   }
-  // The bench and this program are built from the same sources.
-  serve((question) => closed(add, (question as unknown as Question).load))
+  serve((question: Question) => closed(add, question.load))
   return yield* Effect.never
 })
 

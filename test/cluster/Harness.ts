@@ -77,6 +77,7 @@ const makeMember = (
   port: number,
   options: {
     readonly program: string
+    readonly database: TestDatabase
     readonly environment: Readonly<Record<string, string | undefined>>
     readonly logFolder: string
   }
@@ -99,6 +100,7 @@ const makeMember = (
         args: ["--enable-source-maps", options.program, kind],
         environment: {
           ...options.environment,
+          DATABASE_URL: yield* options.database.urlFor(name),
           ...(kind === "runner"
             ? { HIKYAKU_RUNNER_HOST: host, HIKYAKU_RUNNER_PORT: String(port) }
             : { HIKYAKU_HOST: host, HIKYAKU_PORT: String(port) })
@@ -162,10 +164,10 @@ export const startCluster = (
     const [program, database] = yield* Effect.all([serverProgram, testDatabase], { concurrency: 2 })
     const options = {
       program,
+      database,
       logFolder: folder,
       environment: {
         ...process.env,
-        DATABASE_URL: database.url,
         // Nobody sends anything here.
         HIKYAKU_PROVIDER_URL: "http://127.0.0.1:9",
         HIKYAKU_PROVIDER_API_KEY: "",

@@ -22,8 +22,8 @@ export interface ShopperOptions {
   readonly pause: number
   /** Pieces per line, at most. */
   readonly quantityMax: number
-  /** Whether some stand in line where there is nothing. */
-  readonly waitlist: boolean
+  /** Whether some stand in line for it where there is nothing. */
+  readonly waitlist: (product: ProductId) => boolean
   /** Hears of every ticket whose owner was told its outcome. */
   readonly onOutcome?: (line: Line, answer: Answer) => Effect.Effect<void>
 }
@@ -123,7 +123,7 @@ export const shop = (options: ShopperOptions): Effect.Effect<void> =>
           ticket: yield* mintTicket,
           member: `m-${random.between(1, 5_000)}`,
           quantity: random.between(1, options.quantityMax),
-          waitlist: options.waitlist && random.chance(0.3)
+          waitlist: options.waitlist(product) && random.chance(0.3)
         }
         let answer = yield* ask(line)
         if (answer === null || !settled(answer)) {

@@ -58,11 +58,11 @@ export const drawFaults = (random: SeededRandom): Faults => {
     messageLost: often(0.12),
     messageDoubled: often(0.2),
     messageSlow: often(0.2),
-    messageAstray: often(0.3),
-    crashEvery: every(400),
-    moveEvery: every(200),
-    splitEvery: every(200),
-    historyEvery: every(600),
+    messageAstray: often(0.6),
+    crashEvery: every(200),
+    moveEvery: every(100),
+    splitEvery: every(40),
+    historyEvery: every(300),
     clockSkew: often(100)
   }
 }

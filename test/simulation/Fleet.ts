@@ -139,7 +139,7 @@ export class Fleet<State, Command, Reply, Event> {
     const owner = this.owners.get(cell)
     if (owner === undefined || owner.dead) return
     yield* this.settle(cell)
-    yield* Effect.sleep(Duration.millis(300 * this.options.random.next()))
+    yield* Effect.sleep(Duration.millis(800 * this.options.random.next()))
     if (this.owners.get(cell) !== owner) yield* this.stop(owner, cell)
   })
 

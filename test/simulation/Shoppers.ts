@@ -189,7 +189,7 @@ export class Shoppers<State, Command, Reply, Event> {
             }),
           { concurrency: "unbounded", discard: true }
         )
-        yield* this.rest(random.chance(0.1) ? 500 : 20)
+        yield* this.rest(random.chance(0.1) ? 500 : 60)
       }
     })
   }

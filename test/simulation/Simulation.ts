@@ -201,6 +201,9 @@ export const simulate = <State, Command, Reply, Event>(
     Logger.withMinimumLogLevel(LogLevel.None)
   )
 
+  // Thousands of faults are made in a run, and nobody looks at where.
+  const { stackTraceLimit } = Error
+  Error.stackTraceLimit = 0
   const fiber = Effect.runFork(program, { scheduler: time })
   let undecided = 0
   let turns = 0
@@ -225,6 +228,8 @@ export const simulate = <State, Command, Reply, Event>(
     }
   } catch (cause) {
     history.problem(String(cause))
+  } finally {
+    Error.stackTraceLimit = stackTraceLimit
   }
   return {
     seed,

@@ -121,6 +121,14 @@ const rowsSql = (part: Extract<Part, { _tag: "Rows" }>, first: number): string =
 }
 
 /**
+ * Joins the recorded outcome to a source of (actor, command), one look-up by key for each. The limit keeps the planner from
+ * anything else: it takes a join of the two for one of large tables, and reads whole partitions of outcomes instead.
+ */
+const outcomeOf = (source: string, kind: string, columns: string): string =>
+  `cross join lateral (select ${columns} from outcome
+    where command = ${source}.command and kind = '${kind}' and actor = ${source}.actor limit 1) o`
+
+/**
  * The commit of one group. Locks the matching rows in the order of their ids (no two groups can wait for each other in a
  * circle as long as all lock so), skips units that are stale, late or known, and says of each unit what became of it.
  */
@@ -131,9 +139,7 @@ export const commitSql = (kind: string, main: Table, parts: ReadonlyArray<Part>)
   const sources: Array<string> = []
   const effects: Array<string> = []
   const known: Array<string> = []
-  const knownIn = (source: string) =>
-    known.push(`select c.actor from ${source} c
-    join outcome x on x.command = c.command and x.kind = '${kind}' and x.actor = c.actor`)
+  const knownIn = (source: string) => known.push(`select c.actor from ${source} c ${outcomeOf("c", kind, "")}`)
   for (const part of parts) {
     const columns = partColumns(part)
     switch (part._tag) {
@@ -210,9 +216,8 @@ from ${table.name} where ${quote(table.actor)} = any($1::text[])${live.join("")}
 }
 
 export const outcomesSql = (kind: string): string =>
-  `select o.actor, o.command::text as command, o.hash, o.reply
-from unnest($1::text[], $2::uuid[]) as p(actor, command)
-join outcome o on o.command = p.command and o.kind = '${kind}' and o.actor = p.actor`
+  `select p.actor, p.command::text as command, o.hash, o.reply
+from unnest($1::text[], $2::uuid[]) as p(actor, command) ${outcomeOf("p", kind, "hash, reply")}`
 
 export const dueSql = (main: Table): string =>
   `select id as actor, cell from ${main.name}

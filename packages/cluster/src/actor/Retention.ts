@@ -10,9 +10,9 @@ import { cellLimitsDefault } from "./Cell.ts"
 const ahead = Duration.days(3)
 const interval = Duration.hours(1)
 
-/** Makes the partitions for commands of [from, to], ms since the epoch, beside those there are. */
+/** Makes room for commands of [from, to], ms since the epoch, beside what there is. */
 export const coverOutcomes = (from: number, to: number) =>
-  Effect.flatMap(SqlClient.SqlClient, (sql) => sql`select outcome_partitions(${from}, ${to}, false)`)
+  Effect.flatMap(SqlClient.SqlClient, (sql) => sql`select outcome_span(${from}, ${to})`)
 
 /** Makes what will be needed and drops what is too old, by database time. */
 export const keepOutcomes = Effect.gen(function*() {

@@ -60,7 +60,8 @@ const restsMax = 24
 /** Rows counted at most per stage. */
 const countMax = 1_000
 /** Outcome partitions are made so far ahead of the clock at a time, ms. */
-const coverMs = 30 * 86_400_000
+const dayMs = 86_400_000
+const coverMs = 45 * dayMs
 
 /** Names what is left to do. */
 export const describeBacklog = (backlog: Backlog): string =>
@@ -86,8 +87,8 @@ const make = Effect.gen(function*() {
   const cover = (at: number): Effect.Effect<void, SqlError.SqlError> =>
     Effect.suspend(() => {
       if (at + coverMs / 2 <= covered) return Effect.void
-      const from = covered === Number.NEGATIVE_INFINITY ? at - 86_400_000 : covered
-      covered = at + coverMs
+      const from = covered === Number.NEGATIVE_INFINITY ? at - dayMs : covered + dayMs
+      covered = Math.max(at, from) + coverMs
       return coverOutcomes(Math.floor(from), Math.floor(covered)).pipe(
         Effect.provideService(SqlClient.SqlClient, sql),
         Effect.asVoid

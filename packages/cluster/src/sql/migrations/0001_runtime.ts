@@ -27,8 +27,13 @@ begin
     lower_bound := lpad(to_hex(d * day), 12, '0');
     upper_bound := lpad(to_hex((d + 1) * day), 12, '0');
     if to_regclass('outcome_' || d) is null then
-      execute format('create table %I partition of outcome for values from (%L) to (%L)', 'outcome_' || d,
-        rpad(lower_bound, 32, '0')::uuid, rpad(upper_bound, 32, '0')::uuid);
+      begin
+        execute format('create table %I partition of outcome for values from (%L) to (%L)', 'outcome_' || d,
+          rpad(lower_bound, 32, '0')::uuid, rpad(upper_bound, 32, '0')::uuid);
+      exception when invalid_object_definition then
+        -- A wider partition holds the day already.
+        null;
+      end;
     end if;
   end loop;
   for part in
@@ -37,6 +42,20 @@ begin
   loop
     execute format('drop table %I', part.relname);
   end loop;
+end $$;
+
+-- One partition for all commands of the window's days: each partition costs every look-up a little, and a replay of months
+-- needs none that go day by day. Named by its last day, so that retention drops it when all of it is too old.
+create function outcome_span(from_ms bigint, to_ms bigint) returns void language plpgsql as $$
+declare
+  day bigint := 86400000;
+begin
+  lock table outcome in share update exclusive mode;
+  execute format('create table %I partition of outcome for values from (%L) to (%L)', 'outcome_' || to_ms / day,
+    rpad(lpad(to_hex(from_ms / day * day), 12, '0'), 32, '0')::uuid,
+    rpad(lpad(to_hex((to_ms / day + 1) * day), 12, '0'), 32, '0')::uuid);
+exception when invalid_object_definition or duplicate_table then
+  perform outcome_partitions(from_ms, to_ms, false);
 end $$;
 
 -- Shop events waiting for the event log: written in the commit of the actor that states them (R13).

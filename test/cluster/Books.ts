@@ -1,0 +1,118 @@
+/** What the store says, asked in SQL of the tests' own: the books while everything runs, and every ticket afterwards. */
+import * as PgClient from "@effect/sql-pg/PgClient"
+import * as SqlClient from "@effect/sql/SqlClient"
+import type { SqlError } from "@effect/sql/SqlError"
+import type { ProductId, TicketId } from "@hikyaku/domain/Identifier"
+import * as Context from "effect/Context"
+import * as Effect from "effect/Effect"
+import * as Layer from "effect/Layer"
+import * as Redacted from "effect/Redacted"
+import * as Schedule from "effect/Schedule"
+import type * as Scope from "effect/Scope"
+
+export interface Allocation {
+  readonly product: ProductId
+  readonly ticket: TicketId
+  readonly member: string
+  readonly quantity: number
+  readonly sequence: number
+  readonly status: string
+}
+
+/** Everything on record that a history is compared with. */
+export interface Facts {
+  readonly allocations: ReadonlyMap<TicketId, Allocation>
+  /** Standing of every ticket that was in line: waiting, offered, confirmed, ... */
+  readonly waits: ReadonlyMap<TicketId, string>
+  /** Tags of the outcomes on record, by ticket. */
+  readonly outcomes: ReadonlyMap<TicketId, string>
+}
+
+export interface Watch {
+  /** How often the books were found in order, and what was wrong otherwise. */
+  readonly rounds: () => number
+  readonly problems: ReadonlyArray<string>
+}
+
+export interface Books {
+  readonly sql: SqlClient.SqlClient
+  /** Products whose books do not agree at this instant, with the figures. */
+  readonly faults: Effect.Effect<ReadonlyArray<string>, SqlError>
+  /** Looks at the books again and again, as long as the scope is open; a store that is down is asked again. */
+  readonly watch: Effect.Effect<Watch, never, Scope.Scope>
+  readonly facts: Effect.Effect<Facts, SqlError>
+  /** Tickets among these that hold stock now. */
+  readonly holding: (tickets: ReadonlyArray<TicketId>) => Effect.Effect<ReadonlyArray<Allocation>, SqlError>
+}
+
+const watchInterval = "150 millis"
+
+const make = (sql: SqlClient.SqlClient): Books => {
+  // One statement, one instant. G1 is the second line: what was promised never exceeds what came in.
+  const faults = sql<{ readonly fault: string }>`
+    with cart as (
+      select product, sum(quantity) filter (where status in ('allocated', 'held'))::bigint as open,
+        sum(quantity) filter (where status in ('sold', 'settled'))::bigint as sold,
+        count(*) as n, min(sequence) as low, max(sequence) as high, count(distinct sequence) as numbers
+      from allocation group by product
+    ), back as (select product, sum(quantity)::bigint as pieces from allocation_return group by product),
+    line as (select product, sum(quantity)::bigint as pieces from ticket_wait where status = 'offered' group by product),
+    books as (
+      select p.id, p.taken_in, p.shortage, p.available, p.allocated, p.offered, p.sold, p.sequence,
+        coalesce(c.open, 0) as open, coalesce(c.sold, 0) - coalesce(b.pieces, 0) as bought,
+        coalesce(l.pieces, 0) as set_aside, coalesce(c.n, 0) as n, coalesce(c.low, 1) as low,
+        coalesce(c.high, 0) as high, coalesce(c.numbers, 0) as numbers
+      from product p left join cart c on c.product = p.id left join back b on b.product = p.id
+        left join line l on l.product = p.id
+    )
+    select row_to_json(books)::text as fault from books
+    where open + bought + set_aside > taken_in + shortage
+      or taken_in + shortage <> available + allocated + offered + sold
+      or open <> allocated or bought <> sold or set_aside <> offered
+      or low <> 1 or high <> n or numbers <> n or high <> sequence`.pipe(
+    Effect.map((rows) => rows.map(({ fault }) => fault))
+  )
+  return {
+    sql,
+    faults,
+    watch: Effect.gen(function*() {
+      let rounds = 0
+      const problems: Array<string> = []
+      yield* faults.pipe(
+        Effect.map((found) => {
+          if (found.length === 0) rounds++
+          else if (problems.length < 20) problems.push(...found)
+        }),
+        Effect.ignore,
+        Effect.repeat(Schedule.spaced(watchInterval)),
+        Effect.forkScoped
+      )
+      return { rounds: () => rounds, problems }
+    }),
+    facts: Effect.gen(function*() {
+      const allocations = yield* sql<Allocation>`select product, ticket::text as ticket, member, quantity,
+        sequence::float8 as sequence, status from allocation order by product, sequence`
+      const waits = yield* sql<{ readonly ticket: string; readonly status: string }>`
+        select ticket::text as ticket, status from ticket_wait`
+      const outcomes = yield* sql<{ readonly ticket: string; readonly tag: string }>`
+        select command::text as ticket, reply->>'_tag' as tag from outcome where kind = 'Product'`
+      return {
+        allocations: new Map(allocations.map((row) => [row.ticket, row])),
+        waits: new Map(waits.map((row) => [row.ticket, row.status])),
+        outcomes: new Map(outcomes.map((row) => [row.ticket, row.tag]))
+      }
+    }),
+    holding: (tickets) =>
+      sql<Allocation>`select product, ticket::text as ticket, member, quantity, sequence::float8 as sequence, status
+        from allocation where status in ('allocated', 'held', 'sold', 'settled')
+          and ticket = any(${tickets}::uuid[])`
+  }
+}
+
+/** Opens the books of a database; has connections of its own. */
+export const openBooks = (url: string): Effect.Effect<Books, never, Scope.Scope> =>
+  Layer.build(Layer.orDie(PgClient.layer({
+    url: Redacted.make(url),
+    maxConnections: 4,
+    applicationName: "hikyaku-test"
+  }))).pipe(Effect.map((context) => make(Context.get(context, SqlClient.SqlClient))))

@@ -1,0 +1,204 @@
+/** A cluster with shoppers: what every test of it begins with, and how its story is judged in the end. */
+import type { ProductId } from "@hikyaku/domain/Identifier"
+import { makeSeededRandom } from "@hikyaku/domain/replay/SeededRandom"
+import * as Duration from "effect/Duration"
+import * as Effect from "effect/Effect"
+import * as Fiber from "effect/Fiber"
+import * as Schedule from "effect/Schedule"
+import type * as Scope from "effect/Scope"
+import { type Books, openBooks, type Watch } from "./Books.ts"
+import { type Front, openFront } from "./Front.ts"
+import { type Cluster, type ClusterOptions, HarnessFault, startCluster } from "./Harness.ts"
+import { type Answer, type Call, History } from "./History.ts"
+import { judgeLinear, type LinearVerdict } from "./Linear.ts"
+import { insist, openProduct, shop, type ShopperOptions } from "./Shoppers.ts"
+import { acknowledged, judgeHistory } from "./Verdict.ts"
+
+export interface Scene {
+  readonly cluster: Cluster
+  readonly books: Books
+  /** The books, looked at all the time (G1). */
+  readonly watch: Watch
+  readonly history: History
+  /** One per gateway. */
+  readonly fronts: ShopperOptions["fronts"]
+}
+
+/** Waits until `check` holds, looking every 25 ms; the fault says what it waited for. */
+export const until = <E, R>(
+  what: string,
+  check: Effect.Effect<boolean, E, R>,
+  within: Duration.DurationInput = "20 seconds"
+): Effect.Effect<void, E | HarnessFault, R> =>
+  check.pipe(
+    Effect.repeat({ until: (holds) => holds, schedule: Schedule.spaced("25 millis") }),
+    Effect.asVoid,
+    Effect.timeoutFail({
+      duration: within,
+      onTimeout: () => new HarnessFault({ message: `${what}: not within ${Duration.format(Duration.decode(within))}` })
+    })
+  )
+
+export const openScene = (options: ClusterOptions): Effect.Effect<Scene, HarnessFault, Scope.Scope> =>
+  Effect.gen(function*() {
+    const cluster = yield* startCluster(options)
+    const books = yield* openBooks(cluster.database.url)
+    const watch = yield* books.watch
+    const history = new History()
+    const [first, ...rest] = yield* Effect.forEach(cluster.gateways, ({ url }) => openFront(url, history))
+    if (first === undefined) return yield* new HarnessFault({ message: "a scene needs a gateway" })
+    return { cluster, books, watch, history, fronts: [first, ...rest] }
+  })
+
+export interface LoadOptions {
+  readonly seed: string
+  readonly shoppers: number
+  /** Longest pause between a shopper's visits, ms. */
+  readonly pause: number
+  readonly onOutcome?: ShopperOptions["onOutcome"]
+}
+
+export interface Load {
+  /** Lets every shopper end the visit under way. */
+  readonly stop: Effect.Effect<void>
+  /** Products whose short histories are to be judged as a whole. */
+  readonly short: ReadonlySet<ProductId>
+  readonly hot: ProductId
+}
+
+/** Products that are asked for at one time beside the hot one. */
+const shelf = 4
+/** Visits after which a product makes room for the next, and the pieces that it has. */
+const visitsMax = 40
+const piecesMin = 10
+const piecesMax = 60
+/** What the hot product gets, how often. */
+const hotPieces = 200
+const restockEvery = Duration.millis(400)
+const restockPieces = 8
+
+/**
+ * Shoppers at one hot product that is restocked all the time, and at many that come and go: few requests each, so that their
+ * whole history can be judged.
+ */
+export const startLoad = (scene: Scene, options: LoadOptions): Effect.Effect<Load, never, Scope.Scope> =>
+  Effect.gen(function*() {
+    const { fronts } = scene
+    const { seed } = options
+    const random = makeSeededRandom(seed)
+    let stopped = false
+    const hot = `${seed}-hot`
+    const short = new Set<ProductId>()
+    const shown: Array<{ readonly product: ProductId; visits: number }> = []
+
+    const operator = fronts[0]
+    yield* openProduct(operator, hot, hotPieces)
+    const show = Effect.gen(function*() {
+      if (shown.length >= shelf || stopped) return
+      const product = `${seed}-${short.size + 1}`
+      short.add(product)
+      yield* openProduct(random.pick(fronts), product, random.between(piecesMin, piecesMax))
+      shown.push({ product, visits: 0 })
+    })
+    yield* show
+    yield* show.pipe(Effect.repeat(Schedule.spaced("20 millis")), Effect.forkScoped)
+
+    let version = 1
+    const restock = (product: ProductId, pieces: number, number: number): Effect.Effect<Answer> => {
+      const call: Call = { _tag: "Restock", version: number, pieces }
+      return insist(random, fronts, product, call, ({ _tag }) => _tag === "Reply")
+    }
+    const restocking = yield* Effect.suspend(() => (stopped ? Effect.void : restock(hot, restockPieces, ++version))).pipe(
+      Effect.repeat({ until: () => stopped, schedule: Schedule.spaced(restockEvery) }),
+      Effect.forkScoped
+    )
+
+    const product = () => {
+      const at = random.between(0, shelf)
+      const chosen = shown[at]
+      if (chosen === undefined) return hot
+      if (++chosen.visits >= visitsMax) shown.splice(at, 1)
+      return chosen.product
+    }
+    const shoppers = yield* Effect.forEach(
+      Array.from({ length: options.shoppers }, (_, n) => `${seed}-shopper-${n}`),
+      (name) =>
+        Effect.forkScoped(shop({
+          seed: name,
+          fronts,
+          product,
+          stopped: () => stopped,
+          pause: options.pause,
+          quantityMax: 3,
+          // The hot product's long history is judged without a model, which waitlists need.
+          waitlist: (product) => product !== hot,
+          ...(options.onOutcome === undefined ? {} : { onOutcome: options.onOutcome })
+        }))
+    )
+    return {
+      hot,
+      short,
+      stop: Effect.suspend(() => {
+        stopped = true
+        return Effect.zipRight(Fiber.joinAll(shoppers), Fiber.join(restocking))
+      }).pipe(Effect.asVoid)
+    }
+  })
+
+export interface Judgement {
+  /** Everything that is wrong; empty when nothing is. */
+  readonly problems: ReadonlyArray<string>
+  readonly acknowledged: number
+  readonly rounds: number
+  readonly linear: LinearVerdict
+  readonly tally: Readonly<Record<string, number>>
+}
+
+/** Pages of the audit. */
+const auditPage = 500
+
+/** The shop's own audit, over the RPC (any gateway that answers). */
+const audit = (front: Front) =>
+  Effect.gen(function*() {
+    const problems: Array<string> = []
+    let after: string | undefined
+    do {
+      const page = yield* front.client.admin.audit({ limit: auditPage, ...(after === undefined ? {} : { after }) })
+      for (const fault of page.faults) problems.push(`audit: ${JSON.stringify(fault)}`)
+      after = page.next ?? undefined
+    } while (after !== undefined)
+    return problems
+  })
+
+/**
+ * The verdict, once everything is quiet: the books as the audit and as our own SQL see them, the history against what is on
+ * record, and the short histories as a whole.
+ */
+export const judgeScene = (scene: Scene, short: ReadonlySet<ProductId>) =>
+  Effect.gen(function*() {
+    const { books, fronts, history, watch } = scene
+    // Whoever was given up without an answer is released in the background (G6); then nothing changes any more.
+    yield* until(
+      "tickets given up are settled",
+      Effect.map(books.sql`select 1 from ticket_given_up limit 1`, (rows) => rows.length === 0),
+      "30 seconds"
+    )
+    const audited = yield* audit(fronts[0]).pipe(Effect.retry({ times: 20, schedule: Schedule.spaced("250 millis") }))
+    const faults = yield* books.faults
+    const facts = yield* books.facts
+    const linear = judgeLinear(history, facts, short)
+    const judgement: Judgement = {
+      problems: [
+        ...watch.problems.map((each) => `G1, while it ran: ${each}`),
+        ...faults.map((each) => `G1, in the end: ${each}`),
+        ...audited,
+        ...judgeHistory(history, facts),
+        ...linear.problems
+      ],
+      acknowledged: acknowledged(history),
+      rounds: watch.rounds(),
+      linear,
+      tally: history.tally()
+    }
+    return judgement
+  })
