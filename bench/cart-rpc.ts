@@ -32,7 +32,7 @@ const checks = (run: Bench, database: Database, warm: Loaded) => {
 }
 
 const hikyaku = (run: Bench) =>
-  run.on("hikyaku", async (database) => {
+  run.turn("hikyaku", async (database) => {
     const { n } = run.options
     await prepare(run, database)
     const house = await ApiHouse.start(database, fronts)
@@ -48,7 +48,7 @@ const hikyaku = (run: Bench) =>
   })
 
 const baseline = (run: Bench) =>
-  run.on("baseline", async (database) => {
+  run.turn(pooled, async (database) => {
     const { n } = run.options
     await prepare(run, database)
     const { add, stop } = await startPooled(database)
@@ -67,9 +67,8 @@ await bench("cart-rpc", async (run) => {
     await hikyaku(run)
     await baseline(run)
   })
-  const { report } = run
-  return [
+  return run.goals((report) => [
     atLeast("P3", "hot product through the API", report.find("hikyaku", "W1-rpc"), report.find(pooled, "W1"), 5),
     atLeast("P3", "1,000 products through the API", report.find("hikyaku", "W2-rpc"), report.find(pooled, "W2"), 1)
-  ]
+  ])
 })

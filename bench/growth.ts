@@ -8,6 +8,7 @@ import { type Bench, bench } from "./rig/Bench.ts"
 import { load, prefix, sourceOf, warmPrefix } from "./rig/GrowthData.ts"
 import { ActorHouse } from "./rig/House.ts"
 import { type Closed, closed, type Loaded } from "./rig/Load.ts"
+import type { Options } from "./rig/Options.ts"
 import type { Database } from "./rig/Postgres.ts"
 import { atMost, type Measurement } from "./rig/Report.ts"
 
@@ -41,7 +42,7 @@ const measure = async (
 const warm = (n: number): Closed => ({ prefix: warmPrefix, products: picked, n, concurrency })
 
 const hikyaku = (run: Bench, products: number) =>
-  run.on("hikyaku", async (database) => {
+  run.turn("hikyaku", async (database) => {
     const house = await ActorHouse.start(database)
     try {
       await house.closed(warm(run.options.n))
@@ -53,7 +54,7 @@ const hikyaku = (run: Bench, products: number) =>
   }, sourceOf(run.options, products))
 
 const baseline = (run: Bench, products: number) =>
-  run.on("baseline", async (database) => {
+  run.turn(pooled, async (database) => {
     const { add, stop } = await startPooled(database)
     try {
       await closed(add, warm(run.options.n))
@@ -64,8 +65,11 @@ const baseline = (run: Bench, products: number) =>
     }
   }, sourceOf(run.options, products))
 
+const sizesOf = ({ products }: Options): ReadonlyArray<number> =>
+  [1_000, 10_000, 100_000, 1_000_000].filter((size) => size <= products)
+
 await bench("growth", async (run) => {
-  const sizes = [1_000, 10_000, 100_000, 1_000_000].filter((size) => size <= run.options.products)
+  const sizes = sizesOf(run.options)
   await load(run, sizes)
   if (run.options.load) return []
   await run.repeat(async () => {
@@ -74,12 +78,14 @@ await bench("growth", async (run) => {
       await baseline(run, products)
     }
   })
-  const cost = (touch: "cold" | "live") => {
-    const at = (n: number): Measurement => run.report.find("hikyaku", "growth", { n, touch })
-    const [small, large] = [at(sizes[0]!), at(sizes.at(-1)!)]
-    const what = `${touch} actors, ${large.n} products (${large.per_s}/s) against ${small.n} (${small.per_s}/s)`
-    const ratio = (small.per_s ?? Number.NaN) / (large.per_s ?? Number.NaN)
-    return atMost("P10", what, ratio, flat, "x the cost", small.ok && large.ok)
-  }
-  return [cost("live"), cost("cold")]
+  return run.goals((report) => {
+    const cost = (touch: "cold" | "live") => {
+      const at = (n: number): Measurement => report.find("hikyaku", "growth", { n, touch })
+      const [small, large] = [at(sizes[0]!), at(sizes.at(-1)!)]
+      const what = `${touch} actors, ${large.n} products (${large.per_s}/s) against ${small.n} (${small.per_s}/s)`
+      const ratio = (small.per_s ?? Number.NaN) / (large.per_s ?? Number.NaN)
+      return atMost("P10", what, ratio, flat, "x the cost", small.ok && large.ok)
+    }
+    return [cost("live"), cost("cold")]
+  })
 })

@@ -16,11 +16,13 @@ const names = first < 0 ? args : args.slice(0, first)
 const options = first < 0 ? [] : args.slice(first)
 const unknown = names.filter((name) => !known.includes(name))
 
+// Programs of their own, started by the benches.
+const programs = ["Driver", "PlainEntities", "Probe", "Shopper"]
+
 await build({
-  entryPoints: [
-    ...known.map((name) => `bench/${name}.ts`),
-    ...["Driver", "Options", "PlainEntities", "Probe", "Shopper"].map((name) => `bench/rig/${name}.ts`)
-  ],
+  entryPoints: ["rig/Options", ...programs.map((name) => `rig/${name}`), ...names.filter((name) => known.includes(name))]
+    .map((name) => `bench/${name}.ts`),
+  outbase: "bench",
   outdir: "bench/dist",
   bundle: true,
   splitting: true,

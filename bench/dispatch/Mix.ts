@@ -18,6 +18,8 @@ export const provider = {
 /** One mail to be delivered to `recipients` people, all due at `arrivesMs` after the start. */
 export interface MailRequest {
   readonly id: string
+  /** What it belongs to: batch requests have one of their own, realtime mails share a few. */
+  readonly campaign: string
   readonly class: "batch" | "realtime"
   readonly arrivesMs: number
   readonly recipients: number
@@ -47,6 +49,7 @@ export const lowerBoundMs = (mix: ReadonlyArray<MailRequest>, concurrency: numbe
   }, 0)
 
 const batches = 6
+const realtimeCampaigns = 3
 
 /**
  * `n` batch recipients in requests of random sizes, the first at once, the others within the first third; and `perSecond`
@@ -59,6 +62,7 @@ export const randomMix = (seed: number, n: number, perSecond: number, concurrenc
   const spanMs = workMs(n) / concurrency
   const mix = weights.map((weight, index): MailRequest => ({
     id: `batch${index}`,
+    campaign: `batch${index}`,
     class: "batch",
     arrivesMs: index === 0 ? 0 : Math.floor(random() * spanMs / 3),
     recipients: Math.max(1, Math.round(n * weight / sum))
@@ -66,7 +70,13 @@ export const randomMix = (seed: number, n: number, perSecond: number, concurrenc
   for (let at = 0, index = 0;; index++) {
     at += -Math.log(1 - random()) * 1_000 / perSecond
     if (at > spanMs * 0.9) return mix.toSorted((a, b) => a.arrivesMs - b.arrivesMs)
-    mix.push({ id: `now${index}`, class: "realtime", arrivesMs: Math.floor(at), recipients: 1 })
+    mix.push({
+      id: `now${index}`,
+      campaign: `now${index % realtimeCampaigns}`,
+      class: "realtime",
+      arrivesMs: Math.floor(at),
+      recipients: 1
+    })
   }
 }
 

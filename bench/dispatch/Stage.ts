@@ -94,15 +94,17 @@ const definition = {
 
 /** The members of a mix, each holding the one delivery that it will be sent, and the campaigns of its mails. */
 export const seed = async (database: Database, mix: ReadonlyArray<MailRequest>, startAt: number): Promise<void> => {
-  for (const mail of mix) {
+  for (const campaign of new Set(mix.map((mail) => mail.campaign))) {
     await database.admin.query(
       `insert into campaign_version (campaign, version, definition, author, at, state)
        values ($1, 1, $2, 'bench', now(), 'current')`,
-      [mail.id, JSON.stringify({ ...definition, id: mail.id })]
+      [campaign, JSON.stringify({ ...definition, id: campaign })]
     )
+  }
+  for (const mail of mix) {
     const members = Array.from({ length: mail.recipients }, (_, n) => memberOf(mail.id, n))
     // [run, campaign, product, channel, class, priority, from, length, phase, heard]: see MemberActor.
-    const hold = [mail.id, mail.id, null, 0, mail.class === "realtime" ? 0 : 1, 0, startAt, 24 * hour, 1, 0]
+    const hold = [mail.id, mail.campaign, null, 0, mail.class === "realtime" ? 0 : 1, 0, startAt, 24 * hour, 1, 0]
     await database.admin.query(
       `insert into member (id, version, writer, cell, epoch, clock, joined, withdrawn, address, attributes, consents,
          suppressions, holds, stats, decisions)
@@ -122,11 +124,11 @@ export const makeDue = async (database: Database, mail: MailRequest): Promise<nu
     `with due as (
        insert into delivery (id, run, campaign, version, member, channel, class, priority, status, not_before, deadline,
          held, created_at)
-       select d.id, $3, $3, 1, d.member, 'mail', $4, 0, 'due', clock_timestamp(), now() + interval '1 day', false, now()
+       select d.id, $3, $5, 1, d.member, 'mail', $4, 0, 'due', clock_timestamp(), now() + interval '1 day', false, now()
        from unnest($1::text[], $2::text[]) as d(id, member)
      )
      select (extract(epoch from clock_timestamp()) * 1000)::float8 as at, pg_notify('hikyaku_nudge', 'deliveries')`,
-    [all.map((n) => deliveryOf(mail.id, n)), all.map((n) => memberOf(mail.id, n)), mail.id, mail.class]
+    [all.map((n) => deliveryOf(mail.id, n)), all.map((n) => memberOf(mail.id, n)), mail.id, mail.class, mail.campaign]
   )
   return rows[0]?.at ?? Date.now()
 }

@@ -42,7 +42,7 @@ export class Bench {
     if (!await quiet(this.options.quietS)) this.say("the machine never went quiet")
   }
 
-  /** Runs something on a fresh copy of the template, or of another database, that is gone afterwards. */
+  /** Runs something on a fresh copy of the template (or of another database) that is gone afterwards. */
   async on<A>(name: string, use: (database: Database) => Promise<A>, source?: string): Promise<A> {
     const database = await this.postgres.fresh(name, source)
     try {
@@ -50,6 +50,17 @@ export class Bench {
     } finally {
       await this.postgres.drop(database)
     }
+  }
+
+  /** A system's turn, on a fresh database; nothing happens if it is not to be measured. */
+  async turn(peer: string, use: (database: Database) => Promise<void>, source?: string): Promise<void> {
+    if (this.options.only?.includes(peer) === false) return
+    await this.on(peer.replaceAll("-", "_"), use, source)
+  }
+
+  /** What the medians say about the goals; nothing when not everybody was measured. */
+  goals(say: (report: Report) => ReadonlyArray<Verdict>): ReadonlyArray<Verdict> {
+    return this.options.only === null ? say(this.report) : []
   }
 
   /** Where the profiles of this measurement go (without what follows the process's name), or null. */

@@ -2,7 +2,7 @@
  * A gateway with its callers in the same process: a member of the cluster that hosts nothing and calls actors through the
  * ActorClient, as the API's handlers do. Told what to do by the bench.
  */
-import { ActorClient, type SendError } from "@hikyaku/cluster/actor/ActorClient"
+import { ActorClient } from "@hikyaku/cluster/actor/ActorClient"
 import { memberKind } from "@hikyaku/cluster/marketing/MemberActor"
 import * as ClusterRunner from "@hikyaku/cluster/Runner"
 import { productKind } from "@hikyaku/cluster/stock/ProductActor"
@@ -19,23 +19,15 @@ export type Question =
 
 const readStock = { _tag: "ReadStock" } as const
 const readMember = { _tag: "ReadMember" } as const
-/** How many were answered; says why the others were not. */
-const countAnswers = (answers: ReadonlyArray<Either.Either<unknown, SendError>>): number => {
-  const failed = new Set<string>()
-  let count = 0
-  for (const answer of answers) {
-    if (Either.isRight(answer)) count++
-    else failed.add(answer.left.message === "" ? answer.left._tag : answer.left.message)
-  }
-  if (failed.size > 0) process.stderr.write(`not answered: ${[...failed].slice(0, 5).join("; ")}
-`)
-  return count
-}
+const answered = (answers: ReadonlyArray<Either.Either<unknown, unknown>>): ReadonlyArray<boolean> =>
+  answers.map((answer) => Either.isRight(answer))
 
 /** Actors in one page: one page is under way at a time. */
-const touchPage = 4_000
+const touchPage = 2_000
+/** How often an actor is asked that does not answer. */
+const attemptsMax = 3
 /** Longest that an add may take, ms: what takes longer is a failure of the bench. */
-const within = 60_000
+const within = 20_000
 
 const program = Effect.gen(function*() {
   const actors = yield* ActorClient
@@ -59,16 +51,25 @@ const program = Effect.gen(function*() {
     )
   }
 
-  const touch = (kind: "Product" | "Member", prefix: string, count: number) =>
+  /** Which of them answered. */
+  const ask = (kind: "Product" | "Member", ids: ReadonlyArray<string>): Effect.Effect<ReadonlyArray<boolean>> =>
+    kind === "Product"
+      ? Effect.map(actors.sendAll(productKind, ids.map((actor) => ({ actor, command: readStock, within }))), answered)
+      : Effect.map(actors.sendAll(memberKind, ids.map((actor) => ({ actor, command: readMember, within }))), answered)
+
+  const touch = (kind: "Product" | "Member", prefix: string, all: number) =>
     Effect.gen(function*() {
-      let answered = 0
-      for (let from = 0; from < count; from += touchPage) {
-        const ids = Array.from({ length: Math.min(touchPage, count - from) }, (_, i) => `${prefix}${from + i}`)
-        answered += kind === "Product"
-          ? countAnswers(yield* actors.sendAll(productKind, ids.map((actor) => ({ actor, command: readStock, within }))))
-          : countAnswers(yield* actors.sendAll(memberKind, ids.map((actor) => ({ actor, command: readMember, within }))))
+      let count = 0
+      for (let from = 0; from < all; from += touchPage) {
+        let ids = Array.from({ length: Math.min(touchPage, all - from) }, (_, i) => `${prefix}${from + i}`)
+        for (let attempt = 0; attempt < attemptsMax && ids.length > 0; attempt++) {
+          const answers = yield* ask(kind, ids)
+          const open = ids.filter((_, i) => answers[i] !== true)
+          count += ids.length - open.length
+          ids = open
+        }
       }
-      return answered
+      return count
     })
 
   const answer = (question: Question): Promise<unknown> => {

@@ -8,6 +8,8 @@ export interface Options {
   readonly reps: number
   /** Length of measurements at a given rate, seconds. */
   readonly seconds: number
+  /** Systems that are measured; null: all of them. Without all of them nothing is said about goals. */
+  readonly only: ReadonlyArray<string> | null
   /** File that the JSON lines are appended to, beside standard output. */
   readonly json: string | null
   /** Folder for CPU profiles of Hikyaku's processes, or null: none are taken. */
@@ -30,6 +32,7 @@ export const usage = `npm run bench -- NAME [NAME...] [options]
 
   --json FILE       JSON lines go to FILE as well
   --quick           a smoke test: few adds, one repetition, no wait for a quiet machine; its figures mean nothing
+  --only PEER,...   measure these systems alone (hikyaku, pg-node-pool32, ...); says nothing about goals
   --n N             adds per measurement (20000)
   --reps N          repetitions, of which medians are taken (3)
   --seconds N       length of measurements at a given rate (5)
@@ -55,6 +58,7 @@ export const readOptions = (args: ReadonlyArray<string>, quietS: string | undefi
     options: {
       json: { type: "string" },
       quick: { type: "boolean", default: false },
+      only: { type: "string" },
       n: { type: "string" },
       reps: { type: "string" },
       seconds: { type: "string" },
@@ -73,6 +77,7 @@ export const readOptions = (args: ReadonlyArray<string>, quietS: string | undefi
     n: number("n", 20_000, 2_000),
     reps: Math.max(1, number("reps", 3, 1)),
     seconds: Math.max(1, number("seconds", 5, 1)),
+    only: values.only?.split(",") ?? null,
     json: values.json ?? null,
     profile: values.profile ?? null,
     quietS: Number(quietS ?? (quick ? 0 : 60)),

@@ -1,15 +1,17 @@
 /** A cluster with shoppers: what every test of it begins with, and how its story is judged in the end. */
-import type { ProductId } from "@hikyaku/domain/Identifier"
+import type { ProductId, TicketId } from "@hikyaku/domain/Identifier"
 import { makeSeededRandom } from "@hikyaku/domain/replay/SeededRandom"
+import * as Context from "effect/Context"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Fiber from "effect/Fiber"
+import * as Layer from "effect/Layer"
 import * as Schedule from "effect/Schedule"
 import type * as Scope from "effect/Scope"
 import { type Books, openBooks, type Watch } from "./Books.ts"
 import { type Front, openFront } from "./Front.ts"
 import { type Cluster, type ClusterOptions, HarnessFault, startCluster } from "./Harness.ts"
-import { type Answer, type Call, History } from "./History.ts"
+import { type Answer, type Call, History, type Reply } from "./History.ts"
 import { judgeLinear, type LinearVerdict } from "./Linear.ts"
 import { insist, openProduct, shop, type ShopperOptions } from "./Shoppers.ts"
 import { acknowledged, judgeHistory } from "./Verdict.ts"
@@ -202,3 +204,33 @@ export const judgeScene = (scene: Scene, short: ReadonlySet<ProductId>) =>
     }
     return judgement
   })
+
+/** A scene that the tests of one file share, with its cluster. */
+export class TheScene extends Context.Tag("@hikyaku/test/Scene")<TheScene, Scene>() {
+  static readonly layer = (options: ClusterOptions) => Layer.scoped(TheScene, openScene(options))
+}
+
+/** An answer that must be one of the shop's. */
+export const reply = (answer: Answer): Reply => {
+  if (answer._tag === "Reply") return answer.reply
+  throw new Error(`no reply: ${JSON.stringify(answer)}`)
+}
+
+/** A request for one piece, with a ticket of its own. */
+export const onePiece = (ticket: TicketId, member = "m-1"): Extract<Call, { readonly _tag: "Add" }> => ({
+  _tag: "Add",
+  ticket,
+  member,
+  quantity: 1,
+  waitlist: false
+})
+
+/** Fails the test if anything is wrong; says what it was. */
+export const expectRight = (judgement: Judgement): void => {
+  if (judgement.problems.length > 0) {
+    throw new Error(
+      `${judgement.problems.length} things are wrong:\n${judgement.problems.slice(0, 12).join("\n")}\n` +
+        JSON.stringify(judgement.tally, null, 2)
+    )
+  }
+}

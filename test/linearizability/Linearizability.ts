@@ -33,8 +33,8 @@ export type Verdict<Input, Output> =
   /** The search was given up after so many steps. */
   | { readonly _tag: "Undecided"; readonly steps: number }
 
-/** Steps of the search after which it is given up; a history of a hundred operations takes some hundreds. */
-const stepsMaxDefault = 200_000
+/** Steps of the search after which it is given up; a history of a hundred operations takes some thousands. */
+const stepsMaxDefault = 50_000
 
 /**
  * Judges the history of one object. The search tries operations in the order in which they are given, so that a good guess
@@ -71,31 +71,71 @@ export const judge = <State, Input, Output>(
     return found
   }
 
+  const take = (i: number): void => {
+    flip(i)
+    order.push(operations[i]!)
+    if (operations[i]!.answer !== null) unanswered--
+  }
+  const giveBack = (i: number): void => {
+    if (order.length > longest.length) {
+      longest = [...order]
+      stuck = candidates().map((each) => operations[each]!)
+    }
+    if (operations[i]!.answer !== null) unanswered++
+    order.pop()
+    flip(i)
+  }
+  /** What follows if the operation takes effect now, or null if its answer says otherwise. */
+  const effect = (state: State, i: number): State | null => {
+    steps++
+    const { answer, input } = operations[i]!
+    const { output, state: after } = model.step(state, input)
+    return answer === null || model.agrees(output, answer.output) ? after : null
+  }
+
+  /**
+   * Takes what can be next and changes nothing: that it takes effect now closes no way. (Wherever it stands in an
+   * explanation, it can be moved here.)
+   */
+  const takeReads = (state: State, key: string): ReadonlyArray<number> => {
+    const taken: Array<number> = []
+    for (let found = true; found;) {
+      found = false
+      for (const i of candidates()) {
+        if (operations[i]!.answer === null) continue
+        const after = effect(state, i)
+        if (after === null || model.key(after) !== key) continue
+        take(i)
+        taken.push(i)
+        found = true
+      }
+    }
+    return taken
+  }
+
+  /** Whether the rest can be explained from here; null when the search is given up. */
   const search = (state: State): boolean | null => {
-    if (unanswered === 0) return true
-    const configuration = `${String.fromCharCode(...done)}|${model.key(state)}`
+    const key = model.key(state)
+    const reads = takeReads(state, key)
+    const verdict = unanswered === 0 || writeNext(state, key)
+    if (verdict === false) for (const i of reads.toReversed()) giveBack(i)
+    return verdict
+  }
+
+  const writeNext = (state: State, key: string): boolean | null => {
+    const configuration = `${String.fromCharCode(...done)}|${key}`
     if (seen.has(configuration)) return false
     seen.add(configuration)
-    const next = candidates()
-    for (const i of next) {
-      if (++steps > stepsMax) return null
-      const operation = operations[i]!
-      const { output, state: after } = model.step(state, operation.input)
-      if (operation.answer !== null && !model.agrees(output, operation.answer.output)) continue
-      flip(i)
-      order.push(operation)
-      if (operation.answer !== null) unanswered--
+    for (const i of candidates()) {
+      if (steps > stepsMax) return null
+      const after = effect(state, i)
+      if (after === null) continue
+      take(i)
       const verdict = search(after)
       if (verdict !== false) return verdict
-      if (order.length > longest.length) {
-        longest = [...order]
-        stuck = candidates().map((each) => operations[each]!)
-      }
-      if (operation.answer !== null) unanswered++
-      order.pop()
-      flip(i)
+      giveBack(i)
     }
-    if (longest.length === 0 && order.length === 0) stuck = next.map((each) => operations[each]!)
+    if (longest.length === 0) stuck = candidates().map((each) => operations[each]!)
     return false
   }
 

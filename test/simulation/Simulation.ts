@@ -6,7 +6,7 @@ import { ClientQueue, queueLimitsDefault } from "@hikyaku/cluster/actor/ClientQu
 import { Journal } from "@hikyaku/cluster/actor/Journal"
 import { layer as memory, MemoryStore } from "@hikyaku/cluster/actor/JournalMemory"
 import { makeSeededRandom, type SeededRandom } from "@hikyaku/domain/replay/SeededRandom"
-import { Duration, Effect, Fiber, Logger, LogLevel } from "effect"
+import { type Context, Duration, Effect, Fiber, Logger, LogLevel } from "effect"
 import type { Operation } from "../linearizability/Linearizability.ts"
 import { afflict, drawFaults, type Faults, noFaults } from "./Faults.ts"
 import { Fleet } from "./Fleet.ts"
@@ -94,7 +94,7 @@ export const simulate = <State, Command, Reply, Event>(
 
   let over = false
   const program = Effect.gen(function*() {
-    const journal = yield* Journal
+    const journal = noting(yield* Journal, note)
     const fleet = new Fleet({
       kind,
       journal,
@@ -242,6 +242,29 @@ export const simulate = <State, Command, Reply, Event>(
     lasted: time.now
   }
 }
+
+/** A journal whose refusals are in the trace. */
+const noting = (journal: Context.Tag.Service<Journal>, note: (line: string) => void): Context.Tag.Service<Journal> => ({
+  generation: journal.generation,
+  of: (kind) => {
+    const own = journal.of(kind)
+    return {
+      ...own,
+      commit: (units) =>
+        own.commit(units).pipe(
+          Effect.tap((verdicts) =>
+            Effect.sync(() => {
+              units.forEach(({ actor, writer }, i) => {
+                const verdict = verdicts[i]?._tag ?? "nothing"
+                if (verdict !== "Committed") note(`${writer} ${actor} ${verdict}`)
+              })
+            })
+          ),
+          Effect.tapError(() => Effect.sync(() => note(`${units[0]?.writer ?? ""} Unknown`)))
+        )
+    }
+  }
+})
 
 /** Outcomes on record, by `actor id`, and where each stands in the order of commits. */
 const onRecord = (store: MemoryStore, kind: string): ReadonlyMap<string, { readonly position: number; readonly reply: object }> =>

@@ -8,6 +8,7 @@ import { Cause, Effect, Logger } from "effect"
 import { fileURLToPath } from "node:url"
 import { demo as runDemo } from "./demo/Demo.ts"
 import { demoOptions } from "./demo/DemoOptions.ts"
+import { untilOrphaned } from "./demo/DemoProcess.ts"
 import * as Processes from "./Processes.ts"
 
 const start = Command.make("start", {}, () => Processes.start).pipe(
@@ -56,7 +57,10 @@ const logger = Logger.replace(
 )
 
 Command.run(main, { name: "Hikyaku", version: "0.1.0" })(process.argv).pipe(
+  Effect.raceFirst(untilOrphaned),
   Effect.provide(NodeContext.layer),
+  // Nobody exports spans yet.
+  Effect.withTracerEnabled(false),
   // Told with our logger: the platform's own report would go to standard output.
   Effect.tapErrorCause((cause) => Cause.isInterruptedOnly(cause) ? Effect.void : Effect.logError(cause)),
   Effect.provide(logger),

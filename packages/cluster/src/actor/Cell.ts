@@ -327,7 +327,8 @@ export class Cell<State, Command, Reply, Event> {
       const { journal, clock } = this.options
       const missing = new Set<string>()
       const pairs: Array<{ readonly actor: string; readonly command: CommandId }> = []
-      const old = clock.real() - this.limits.repeatAge
+      // A replay's ids say nothing of their age: they too are taken for new.
+      const old = clock.logical() ? Number.NEGATIVE_INFINITY : clock.real() - this.limits.repeatAge
       for (const entry of entries) {
         if (!this.live.has(entry.actor)) missing.add(entry.actor)
         // A young id is taken for new: should it not be, the commit says so and it comes back here (R3).

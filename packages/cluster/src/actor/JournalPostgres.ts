@@ -80,6 +80,11 @@ const make = Effect.gen(function*() {
   )
   // A connection that breaks while it is idle reports here; its next user gets a fresh one.
   pool.on("error", () => {})
+  // So does one that breaks between two statements of its user, who learns it from the next one: without a listener the
+  // process would die.
+  pool.on("connect", (client) => {
+    client.on("error", () => {})
+  })
   // A restored or promoted server has another timeline: versions may recur with other content (R5). Asked once per
   // connection, before its first statement.
   const checked = new WeakSet<pg.PoolClient>()

@@ -5,7 +5,7 @@
 import { Duration, Effect } from "effect"
 
 /** How long work gathers between two looks that both found some. */
-const gather = Duration.millis(10)
+const gather = Duration.millis(20)
 /** How long a worker rests after a failure, doubled up to the maximum. */
 const failureRestMin = Duration.millis(100)
 const failureRestMax = Duration.seconds(5)

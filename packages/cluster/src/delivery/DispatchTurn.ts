@@ -2,6 +2,7 @@
  * One turn of a dispatcher: looks at what there is to do, lets `Dispatch` choose what is made ready, gets slots for the
  * choice, notes in the store what is about to start, and puts it on the starting line. Between any two of these steps a
  * crash leaves nothing worse than a slot that lapses or a list in doubt.
+ * Lists are made, and begin, while the next turn goes on.
  */
 import {
   type Candidate,
@@ -32,6 +33,8 @@ const expiryMs = 100
 const signOfLifeMs = 4_000
 /** Added to a request's longest time when its slot is asked for, ms: for the clocks of both sides. */
 const slackMs = 250
+/** How long lists rest that could not begin, ms. */
+const faultMs = 200
 /** The part of its lease that a ready request's slot has left when another one is asked for. */
 const renewal = 0.5
 
@@ -65,7 +68,17 @@ export const makeTurns = (
     /** Real time before which asking for slots again is of no use, and by which the actor has to hear from here. */
     let askAt = 0
     let signAt = 0
-    const wakeUp = Effect.asVoid(wake.offer(undefined))
+    /** Counts what has happened that a look at the store may find, and when which list was last let go. */
+    let news = 0
+    const freedAt = new Map<string, number>()
+    const wakeUp = Effect.suspend(() => {
+      news++
+      return Effect.asVoid(wake.offer(undefined))
+    })
+    const letGo = (list: string): void => {
+      busy.delete(list)
+      freedAt.set(list, news)
+    }
 
     const listing = yield* makeListMaking(settings, desk, requests, contents, shares, listSize, wakeUp)
     const line = yield* makeStartingLine(
@@ -86,17 +99,17 @@ export const makeTurns = (
       ({ work }, slot, ending) =>
         Effect.suspend(() => {
           desk.ended(slot, ending)
-          busy.delete(work.list.id)
+          letGo(work.list.id)
           return wakeUp
         })
     )
-    const givingUp = yield* FiberSet.make<void>()
+    const beside = yield* FiberSet.make<void>()
 
     /** What was ready will not start: its slot goes back, its list is as before. */
     const takeBack = ({ slot, work }: Ready) =>
       Effect.suspend(() => {
         if (slot !== null) desk.ended(slot.id, neverStarted)
-        return Effect.ensuring(requests.takeBack(work), Effect.sync(() => busy.delete(work.list.id)))
+        return Effect.ensuring(requests.takeBack(work), Effect.sync(() => letGo(work.list.id)))
       })
 
     // A stopping dispatcher lets its requests end: answers that are on record need not be reconciled.
@@ -164,30 +177,30 @@ export const makeTurns = (
     })
 
     /** Asks for the slots of ready requests whose own have run out, or soon will; takes back what is past a deadline. */
-    const renew = (nanos: bigint) =>
-      Effect.gen(function*() {
-        const asks: Array<Ask<Work>> = []
-        const soon = nanos + BigInt(Math.floor(settings.leaseMs * renewal * 1e6))
-        for (const ready of line.all()) {
-          const { candidate, deadline, slot, work } = ready
-          if (deadline !== null && deadline <= nanos) {
-            line.remove(work.list.id)
-            yield* FiberSet.run(givingUp, Effect.zipRight(takeBack(ready), wakeUp))
-          } else if (slot === null || slot.startBefore <= soon) {
-            if (slot !== null) desk.ended(slot.id, neverStarted)
-            ready.slot = null
-            asks.push(askOf(candidate, work.list))
-          }
+    const renew = Effect.gen(function*() {
+      const nanos = yield* Clock.currentTimeNanos
+      const asks: Array<Ask<Work>> = []
+      const soon = nanos + BigInt(Math.floor(settings.leaseMs * renewal * 1e6))
+      for (const ready of line.all()) {
+        const { candidate, deadline, slot, work } = ready
+        if (deadline !== null && deadline <= nanos) {
+          line.remove(work.list.id)
+          yield* FiberSet.run(beside, Effect.zipRight(takeBack(ready), wakeUp))
+        } else if (slot === null || slot.startBefore <= soon) {
+          if (slot !== null) desk.ended(slot.id, neverStarted)
+          ready.slot = null
+          asks.push(askOf(candidate, work.list))
         }
-        return asks
-      })
+      }
+      return asks
+    })
 
     /** The lists of an overview that are there to be worked on; what is past its deadline is closed. */
     const openLists = (overview: Overview) =>
       Effect.gen(function*() {
         const lists: Array<OpenList> = []
         for (const list of overview.lists) {
-          if (busy.has(list.id)) continue
+          if (busy.has(list.id) || freedAt.has(list.id)) continue
           const { status } = list.state
           if ((status === "queued" || status === "uploaded") && list.deadline <= overview.now) {
             yield* store.expireList(desk.ownership, list)
@@ -199,10 +212,21 @@ export const makeTurns = (
         return lists
       })
 
-    /**
-     * Puts granted requests on the starting line, once their lists say that they begin. Grants may belong to an earlier
-     * exchange: a list that has moved on since gives its slot back. Answers which are there.
-     */
+    /** The slots of an answer: those of ready requests are put in, the others' lists are busy from now on. */
+    const take = (grants: ReadonlyArray<Grant<Work>>): ReadonlyArray<Grant<Work>> =>
+      grants.filter(({ slot, startBefore, work }) => {
+        const ready = line.get(work.list.id)
+        if (ready?.slot === null && ready.work.operation === work.operation) ready.slot = { id: slot, startBefore }
+        // Grants may belong to an earlier exchange: a list that has moved on since gives its slot back.
+        else if (busy.has(work.list.id)) desk.ended(slot, neverStarted)
+        else {
+          busy.add(work.list.id)
+          return true
+        }
+        return false
+      })
+
+    /** Puts granted requests on the starting line, once their lists say that they begin. */
     const lineUp = (
       grants: ReadonlyArray<Grant<Work>>,
       candidates: ReadonlyMap<string, Candidate>,
@@ -210,63 +234,43 @@ export const makeTurns = (
       nanos: bigint
     ) =>
       Effect.gen(function*() {
-        const fresh: Array<Grant<Work>> = []
+        const giveBack = ({ slot, work }: Grant<Work>): void => {
+          desk.ended(slot, neverStarted)
+          letGo(work.list.id)
+        }
+        const begins = (work: Work) => listStep(work.list.state, { _tag: "RequestBegun" }) !== null
+        const lists = grants.flatMap(({ work }) => begins(work) ? [work.list] : [])
+        const begun = lists.length === 0 ? new Set<string>() : yield* store.begin(desk.ownership, lists).pipe(
+          Effect.catchAll((fault) =>
+            // Whether it is noted is not known; nothing has started. What is noted all the same is claimed as in doubt.
+            Effect.logWarning("Lists could not begin; they will be tried again", fault).pipe(
+              Effect.zipRight(Effect.sleep(Duration.millis(faultMs))),
+              Effect.as(new Set<string>())
+            )
+          )
+        )
         for (const grant of grants) {
           const { slot, startBefore, work } = grant
-          const ready = line.get(work.list.id)
-          if (ready?.slot === null && ready.work.operation === work.operation) ready.slot = { id: slot, startBefore }
-          else if (busy.has(work.list.id)) desk.ended(slot, neverStarted)
-          else {
-            busy.add(work.list.id)
-            fresh.push(grant)
-          }
-        }
-        const giveBack = ({ slot, work }: Grant<Work>) => {
-          desk.ended(slot, neverStarted)
-          busy.delete(work.list.id)
-        }
-        const begins = fresh.filter(({ work }) => listStep(work.list.state, { _tag: "RequestBegun" }) !== null)
-        const begun = begins.length === 0 ? new Set<string>() : yield* store.begin(
-          desk.ownership,
-          begins.map(({ work }) => work.list)
-        ).pipe(
-          // Whether it is noted is not known; nothing has started. What is noted all the same is claimed as in doubt.
-          Effect.tapError(() => Effect.sync(() => fresh.forEach(giveBack)))
-        )
-        for (const grant of fresh) {
-          const { slot, startBefore, work } = grant
-          const { list } = work
-          const begins = listStep(list.state, { _tag: "RequestBegun" }) !== null
+          const { list, operation } = work
           const candidate = candidates.get(list.id)
-          if (begins && !begun.has(list.id)) {
+          if (candidate === undefined || (begins(work) && !begun.has(list.id))) {
             giveBack(grant)
             continue
           }
           // No request starts after the deadline (G13). A replay's clock stands still meanwhile: `begin` has looked at it.
-          const deadline = begins && !clock.logical()
+          const deadline = begins(work) && !clock.logical()
             ? nanos + BigInt(Math.floor(Math.max(0, list.deadline - now) * 1e6))
             : null
-          line.add({
-            work,
-            candidate: candidate?.operation === work.operation ? candidate : {
-              id: list.id,
-              operation: work.operation,
-              class: laneOf(list.class),
-              latestStart: list.deadline,
-              deadline: null,
-              since: list.since,
-              priority: list.priority
-            },
-            deadline,
-            slot: { id: slot, startBefore }
-          })
+          line.add({ work, candidate: { ...candidate, operation }, deadline, slot: { id: slot, startBefore } })
         }
-        return new Set(fresh.map(({ work }) => work.list.id).filter((id) => busy.has(id)))
+        yield* line.launch
+        yield* wakeUp
       })
 
-    const turn = Effect.gen(function*() {
-      const nanos = yield* Clock.currentTimeNanos
+    /** What there is to do, with what was known to have happened when it was looked at. */
+    const look = Effect.suspend(() => {
       const wall = clock.real()
+      const since = news
       const expire = wall < expireAt ? Effect.succeed(0) : store.expireDue(settings.channels).pipe(
         Effect.tap((expired) =>
           Effect.sync(() => {
@@ -275,12 +279,19 @@ export const makeTurns = (
           })
         )
       )
-      const [overview] = yield* Effect.all(
-        [store.overview(desk.ownership, settings.channels, listSize), expire],
-        { concurrency: 2 }
-      )
+      return Effect.all({
+        overview: store.overview(desk.ownership, settings.channels, listSize),
+        nanos: Clock.currentTimeNanos,
+        expired: expire
+      }, { concurrency: 3 }).pipe(Effect.map(({ nanos, overview }) => ({ overview, nanos, since })))
+    })
+    const turn = Effect.gen(function*() {
+      const { nanos, overview, since } = yield* look
+      const wall = clock.real()
+      // What was let go meanwhile is not as it was when it was looked at.
+      for (const [list, at] of freedAt) if (at < since) freedAt.delete(list)
       const lists = yield* openLists(overview)
-      lists.push(...(yield* listing.make(overview.groups, lists, wall)))
+      yield* listing.make(overview.groups, lists, wall)
 
       const byId = new Map(lists.map((list) => [list.id, list]))
       const input: DispatchInput = readyInput({
@@ -292,7 +303,7 @@ export const makeTurns = (
         now: overview.now
       }, desk.ahead())
       const choice = choose(input)
-      const asks = yield* renew(nanos)
+      const asks = yield* renew
       for (const candidate of choice.start) {
         const list = byId.get(candidate.id)
         const isReady = candidate.operation !== "upload" || contents.get(candidate.id) !== undefined
@@ -305,16 +316,23 @@ export const makeTurns = (
       )
       const roomAt = desk.roomAt()
       const mayAsk = asks.length > 0 && wall >= askAt
-      if (!desk.hasNews() && wall < signAt && !mayAsk && (roomAt === null || wall < roomAt)) return restMs
+      if (!desk.hasNews() && wall < signAt && !mayAsk && (roomAt === null || wall < roomAt)) {
+        return news > since ? 0 : restMs
+      }
 
       signAt = wall + signOfLifeMs
       const { grants, retryAfterMs } = yield* desk.exchange(asks)
       askAt = retryAfterMs === null ? 0 : wall + Math.min(retryAfterMs, settings.idleMs)
-      const candidates = new Map(input.candidates.map((candidate) => [candidate.id, candidate]))
-      const ready = yield* lineUp(grants, candidates, overview.now, nanos)
-      yield* line.launch
-      credit = settle(input, choice, ready)
-      return ready.size > 0 || retryAfterMs === null ? restMs : Math.min(restMs, retryAfterMs)
+      const fresh = take(grants)
+      credit = settle(input, choice, new Set(fresh.map(({ work }) => work.list.id)))
+      const candidates = new Map(fresh.flatMap(({ work: { list, operation } }) => {
+        const candidate = candidateOf(list)
+        return candidate === null ? [] : [[list.id, { ...candidate, operation }] as const]
+      }))
+      if (fresh.length > 0) yield* FiberSet.run(beside, lineUp(fresh, candidates, overview.now, nanos))
+      else yield* line.launch
+      if (news > since) return 0
+      return retryAfterMs === null ? restMs : Math.min(restMs, retryAfterMs)
     })
 
     const turns: Turns = { turn, busy: () => [...busy] }

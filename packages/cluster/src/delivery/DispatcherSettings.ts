@@ -13,7 +13,7 @@ export interface DispatcherSettings {
   readonly limits: Limits | null
   /** Recipients in one list, at most; the provider's own limit holds as well. */
   readonly listSize: number
-  /** Lists per class that are made and rendered before a slot is free for them. */
+  /** Lists per class that are made and rendered before a slot is free for them; more where there are many places. */
   readonly ahead: number
   /**
    * Requests that are made ready, slot and all, while there is no place for them yet, and the same number again of realtime

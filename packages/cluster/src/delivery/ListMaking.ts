@@ -1,8 +1,8 @@
 /**
  * Makes lists of what is due, and has their contents rendered: ahead of their turn, but only a few, so that the order can
- * still change and small groups can still grow.
+ * still change and small groups can still grow. All of it goes on beside the turns, which find the lists in the store.
  */
-import type { DeliveryClass } from "@hikyaku/domain/delivery/Delivery"
+import { type DeliveryClass, deliveryClasses } from "@hikyaku/domain/delivery/Delivery"
 import { type Group, latestStart, listNext, type Shares } from "@hikyaku/domain/delivery/Dispatch"
 import { freeSlots } from "@hikyaku/domain/delivery/RateLimit"
 import type { MessageClass } from "@hikyaku/domain/marketing/FrequencyCap"
@@ -14,10 +14,11 @@ import type { ListContents } from "./ListContent.ts"
 import type { ListRequests, Work } from "./ListRequests.ts"
 import { freshId, type SlotDesk } from "./SlotDesk.ts"
 
-/** Lists of at most so many recipients are rendered within the turn: it is quicker than coming back for them. */
-const inlineMax = 100
-/** How many lists are rendered at a time beside the turns. */
+/** Lists of a class that are made at a time, and lists that are rendered at a time. */
+const makingMax = 2
 const renderingMax = 2
+/** Lists made before a slot is free for them, by requests that are made ready ahead of their turn. */
+const aheadPart = 0.25
 /** How long a group rests of which nothing can be listed, ms. */
 const groupRestMs = 500
 
@@ -43,7 +44,8 @@ export const makeListMaking = (
     const rendering = yield* Effect.makeSemaphore(renderingMax)
     /** Groups of which nothing could be listed, and until when they rest, ms of real time. */
     const resting = new Map<string, number>()
-    let making = false
+    /** Classes of which lists are being made. */
+    const making = new Set<DeliveryClass>()
 
     const freeUploads = () => freeSlots(desk.room(), desk.slots(), "upload")
 
@@ -73,71 +75,68 @@ export const makeListMaking = (
         priority: group.priority,
         full: group.full
       }))
-      return listNext(candidates, queued, freeUploads(), settings.ahead, shares)
+      const ahead = Math.max(settings.ahead, Math.ceil(desk.ahead() * aheadPart))
+      return listNext(candidates, queued, freeUploads(), ahead, shares)
         .flatMap((chosen) => byId.get(chosen.id) ?? [])
     }
 
-    const prepareBeside = (prepare: Effect.Effect<void>) =>
-      FiberSet.run(beside, Effect.zipRight(rendering.withPermits(1)(prepare), wakeUp))
+    /** Realtime does not wait for batch to be rendered. */
+    const prepare = (list: OpenList, prepared: Effect.Effect<void>) =>
+      laneOf(list.class) === "realtime" ? prepared : rendering.withPermits(1)(prepared)
 
-    const makeLists = (groups: ReadonlyArray<DueGroup>, wall: number) =>
+    /** Makes a list and has it rendered; answers false when there was nothing to list. */
+    const makeOne = (group: DueGroup, wall: number) =>
       Effect.gen(function*() {
-        const made: Array<OpenList> = []
-        const usedUp = new Set<string>()
-        for (const group of groups) {
-          const id = groupId(group)
-          if (usedUp.has(id)) continue
-          const { campaign, channel, class: cls, version } = group
-          const key = { campaign, channel, class: cls, version }
-          const listId = `l-${yield* newId}`
-          const { deliveries, list, refused } = yield* store.makeList(desk.ownership, listId, key, listSize)
-          if (list === null) {
-            usedUp.add(id)
-            // Nothing to list and nothing to close: all of it waits for something else, such as a paused run.
-            if (refused === 0) resting.set(id, wall + groupRestMs)
-            continue
-          }
-          made.push(list)
-          const prepare = contents.prepare(list, deliveries)
-          if (deliveries.length <= inlineMax) yield* prepare
-          else yield* prepareBeside(prepare)
+        const { campaign, channel, class: cls, version } = group
+        const key = { campaign, channel, class: cls, version }
+        const listId = `l-${yield* newId}`
+        const { deliveries, list, refused } = yield* store.makeList(desk.ownership, listId, key, listSize)
+        if (list === null) {
+          // Nothing to list and nothing to close: all of it waits for something else, such as a paused run.
+          if (refused === 0) resting.set(groupId(group), wall + groupRestMs)
+          return false
         }
-        return made
+        // A turn that looks before its content is there shall at least not make another one in its place.
+        yield* FiberSet.run(beside, Effect.zipRight(prepare(list, contents.prepare(list, deliveries)), wakeUp))
+        return true
       })
-    /** Makes lists for later turns while this one goes on; one such at a time. */
-    const makeBeside = (groups: ReadonlyArray<DueGroup>, wall: number) =>
+
+    /** Makes lists of a class while turns go on; one such at a time. */
+    const makeLists = (cls: DeliveryClass, groups: ReadonlyArray<DueGroup>, wall: number) =>
       Effect.suspend(() => {
-        if (groups.length === 0 || making) return Effect.void
-        making = true
+        if (groups.length === 0 || making.has(cls)) return Effect.void
+        making.add(cls)
+        const usedUp = new Set<string>()
+        const work = Effect.forEach(groups, (group) =>
+          Effect.suspend(() => {
+            const id = groupId(group)
+            if (usedUp.has(id)) return Effect.void
+            return Effect.map(makeOne(group, wall), (made) => {
+              if (!made) usedUp.add(id)
+            })
+          }), { concurrency: makingMax, discard: true })
         return Effect.asVoid(FiberSet.run(
           beside,
-          makeLists(groups, wall).pipe(
+          work.pipe(
             Effect.catchAll((fault) => Effect.logWarning("Lists could not be made; it will be tried again", fault)),
-            Effect.ensuring(Effect.sync(() => {
-              making = false
-            })),
+            Effect.ensuring(Effect.sync(() => making.delete(cls))),
             Effect.zipRight(wakeUp)
           )
         ))
       })
 
-    return {
-      /** Makes lists of the groups, given the lists there are; answers those that this turn can count on. */
-      make: (groups: ReadonlyArray<DueGroup>, lists: ReadonlyArray<OpenList>, wall: number) =>
-        Effect.gen(function*() {
-          const planned = plan(groups, lists, wall)
-          const isReady = (list: OpenList) => list.state.status === "queued" && contents.get(list.id) !== undefined
-          // Batch waits for its lists to be made only where a slot would.
-          const idle = freeUploads() > lists.filter(isReady).length
-          const now = planned.filter((group) => laneOf(group.class) === "realtime" || (idle && !making))
-          const made = yield* makeLists(now, wall)
-          yield* makeBeside(planned.filter((group) => !now.includes(group)), wall)
-          for (const list of [...lists, ...made]) {
-            if (list.state.status === "queued" && contents.isWanting(list.id)) {
-              yield* prepareBeside(contents.prepare(list))
-            }
+    /** Sees to it that there are lists of the groups, given those there are, and that all of them get content. */
+    const make = (groups: ReadonlyArray<DueGroup>, lists: ReadonlyArray<OpenList>, wall: number) =>
+      Effect.gen(function*() {
+        const planned = plan(groups, lists, wall)
+        for (const cls of deliveryClasses) {
+          yield* makeLists(cls, planned.filter((group) => laneOf(group.class) === cls), wall)
+        }
+        for (const list of lists) {
+          if (list.state.status === "queued" && contents.isWanting(list.id)) {
+            yield* FiberSet.run(beside, Effect.zipRight(prepare(list, contents.prepare(list)), wakeUp))
           }
-          return made
-        })
-    }
+        }
+      })
+    return { make }
   })

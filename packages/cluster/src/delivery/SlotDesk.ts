@@ -148,7 +148,7 @@ const placesOf = ({ concurrency: { history, send, status, total, upload } }: Lim
   return bounds.length === 0 ? null : Math.max(...bounds)
 }
 
-/** `aheadMax`: slots that are asked for beyond the room (see `AcquireSlots`), and never more than there are places. */
+/** `aheadMax`: slots that are asked for beyond the room (see `AcquireSlots`); never more than there are places. */
 export const makeDesk = <Work>(ownership: Ownership, first: Limits, aheadMax: number) =>
   Effect.gen(function*() {
     const client = yield* ActorClient

@@ -8,10 +8,8 @@ import { SandboxControl } from "@hikyaku/cluster/delivery/sandbox/SandboxControl
 import * as Client from "@hikyaku/domain/api/Client"
 import { generatedShopSource } from "@hikyaku/domain/replay/GeneratedShop"
 import { onlineRetailSource } from "@hikyaku/domain/replay/OnlineRetail"
-import { Clock, Effect, Exit, Layer, Option, Stream } from "effect"
+import { Clock, Effect, Layer, Option, Stream } from "effect"
 import * as fs from "node:fs/promises"
-import * as os from "node:os"
-import * as path from "node:path"
 import * as ReplaySource from "../replay/ReplaySource.ts"
 import * as AdminQuery from "../rpc/AdminQuery.ts"
 import { shopConfig } from "../Settings.ts"
@@ -20,6 +18,7 @@ import { describeCheck } from "./DemoChecks.ts"
 import { type DemoPlaces, openDatabase, startCluster } from "./DemoCluster.ts"
 import { ChecksFailed, DatabaseInUse, FileUnwritable } from "./DemoError.ts"
 import { readTables } from "./DemoFigures.ts"
+import { openFolder } from "./DemoFolder.ts"
 import type { DemoOptions } from "./DemoOptions.ts"
 import { type Screen, show } from "./DemoProgress.ts"
 import { makeReport } from "./DemoReport.ts"
@@ -41,35 +40,6 @@ export interface DemoHost {
   /** The report; usually standard output. */
   readonly print: (text: string) => void
 }
-
-/** The demo's folder: the one named, else a temporary one that goes with the demo, but for the logs of one that fails. */
-const openFolder = (named: Option.Option<string>, screen: Screen) =>
-  Effect.acquireRelease(
-    Effect.tryPromise({
-      try: async () => {
-        if (Option.isSome(named)) {
-          await fs.mkdir(named.value, { recursive: true })
-          return { folder: path.resolve(named.value), temporary: false }
-        }
-        const folder = await fs.mkdtemp(path.join(os.tmpdir(), "hikyaku-demo-"))
-        // PostgreSQL runs as another user when we are root, and must get in.
-        await fs.chmod(folder, 0o755)
-        return { folder, temporary: true }
-      },
-      catch: (cause) => new FileUnwritable({ file: Option.getOrElse(named, os.tmpdir), reason: String(cause) })
-    }),
-    ({ folder, temporary }, exit) => {
-      if (!temporary) return Effect.void
-      const failed = Exit.isFailure(exit) && !Exit.isInterrupted(exit)
-      // Of a failure the logs are worth keeping, not the data.
-      const goes = failed ? ["database", "data"].map((name) => path.join(folder, name)) : [folder]
-      return Effect.forEach(
-        goes,
-        (one) => Effect.promise(() => fs.rm(one, { recursive: true, force: true, maxRetries: 3 })),
-        { discard: true }
-      ).pipe(Effect.zipRight(failed ? Effect.sync(() => screen.write(`The logs are in ${folder}\n`)) : Effect.void))
-    }
-  )
 
 const openSource = (options: DemoOptions) => {
   if (Option.isSome(options.events)) {
@@ -131,7 +101,7 @@ export const demo = (options: DemoOptions, host: DemoHost) =>
     // Bad input ends the demo before anything is started.
     const source = yield* openSource(options)
     const first = yield* Stream.runHead(source.stream)
-    const { folder } = yield* openFolder(options.folder, screen)
+    const folder = yield* openFolder(options.folder, say)
     const database = yield* openDatabase(folder)
 
     yield* Effect.gen(function*() {

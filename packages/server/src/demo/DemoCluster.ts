@@ -18,6 +18,7 @@ import { prepareDatabase } from "../Program.ts"
 import * as SandboxClient from "../sandbox/SandboxClient.ts"
 import { databaseConfig } from "../Settings.ts"
 import { FileUnwritable, type ProcessDied, type ProcessNotReady, SandboxRefused } from "./DemoError.ts"
+import { databaseIn } from "./DemoFolder.ts"
 import * as DemoProcess from "./DemoProcess.ts"
 
 /** Requests that the provider allows at one time, and starts within one second. */
@@ -76,7 +77,7 @@ export const openDatabase = (folder: string) =>
     const server = Option.isSome(given)
       ? { url: given.value, description: "the database of DATABASE_URL", died: Effect.never }
       : yield* Effect.map(
-        EmbeddedPostgres.start({ dataFolder: path.join(folder, "database") }),
+        EmbeddedPostgres.start({ dataFolder: databaseIn(folder) }),
         ({ died, port, url, version }) => ({
           url: Redacted.make(url),
           description: `PostgreSQL ${version} on 127.0.0.1:${port}`,

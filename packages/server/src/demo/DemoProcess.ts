@@ -2,7 +2,7 @@
  * A process of the demo's cluster: started, waited for until it says that it serves, watched, and stopped with its scope.
  * What it says goes to a log file of its own, also when nobody is left to read it.
  */
-import { Clock, Deferred, Duration, Effect, FiberId, type Scope } from "effect"
+import { Clock, Config, Deferred, Duration, Effect, FiberId, Option, Schedule, type Scope } from "effect"
 import { type ChildProcess, spawn } from "node:child_process"
 import * as fs from "node:fs/promises"
 import * as path from "node:path"
@@ -11,6 +11,21 @@ import { FileUnwritable, ProcessDied, ProcessNotReady } from "./DemoError.ts"
 
 /** What a process says on its standard output, in one line and followed by JSON, once it serves. */
 export const readyMark = "hikyaku-ready "
+
+/** Names the process with which a process ends, see `untilOrphaned`. */
+const parentVariable = "HIKYAKU_PARENT_PID"
+/** How often a process looks whether its parent lives. */
+const parentLook = Duration.seconds(1)
+
+/** Completes when the process that started this one is gone; never where none was named. */
+export const untilOrphaned: Effect.Effect<void> = Effect.gen(function*() {
+  const parent = yield* Effect.orElseSucceed(Config.option(Config.integer(parentVariable)), () => Option.none<number>())
+  if (Option.isNone(parent)) return yield* Effect.never
+  yield* Effect.repeat(Effect.sync(() => process.ppid), {
+    schedule: Schedule.spaced(parentLook),
+    until: (pid) => pid !== parent.value
+  })
+})
 
 /** Longest time from its start until a process serves. */
 const readyWithin = Duration.seconds(60)
@@ -92,7 +107,8 @@ export const start = (
     const child = yield* Effect.acquireRelease(
       Effect.sync(() => {
         const child = spawn(process.execPath, [...args], {
-          env: { ...environment },
+          // Should this process be killed, nobody is left to stop the other.
+          env: { ...environment, [parentVariable]: String(process.pid) },
           // A session of its own: Ctrl-C in a terminal reaches the demo alone, which then stops everything in order.
           detached: true,
           stdio: ["ignore", "pipe", file.fd]

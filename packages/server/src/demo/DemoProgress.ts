@@ -40,12 +40,13 @@ export const show = <E, R>(
   deliveries: Effect.Effect<number, E, R>
 ): Effect.Effect<never, E, R> =>
   Effect.gen(function*() {
-    let before = { at: yield* Clock.currentTimeMillis, lines: 0 }
+    let began: { readonly at: number; readonly lines: number } | undefined
     const draw = Effect.gen(function*() {
       const { lines } = yield* source.progress
       const at = yield* Clock.currentTimeMillis
-      const perSecond = at > before.at ? (lines - before.lines) * 1_000 / (at - before.at) : 0
-      before = { at, lines }
+      // Counted from the first step on: openings are events of their own.
+      if (state.stretches > 0) began ??= { at, lines }
+      const perSecond = began !== undefined && at > began.at ? (lines - began.lines) * 1_000 / (at - began.at) : 0
       const progress = { lines, of: source.lines, perSecond, deliveries: yield* deliveries }
       const line = progressLine(progress, state, screen.isTerminal ? barWidth : 0)
       screen.write(screen.isTerminal ? `\r\u001b[2K${line}` : `${line}\n`)

@@ -1,0 +1,41 @@
+/** A database that dies and comes back, while shoppers shop. */
+import { layer } from "@effect/vitest"
+import type { TicketId } from "@hikyaku/domain/Identifier"
+import * as Effect from "effect/Effect"
+import { describe, expect } from "vitest"
+import { expectRight, judgeScene, startLoad, TheScene } from "./Scene.ts"
+
+layer(TheScene.layer({ runners: 2, gateways: 2 }), { excludeTestServices: true, timeout: "2 minutes" })((it) => {
+  describe("G2: PostgreSQL killed right after acknowledgements", () => {
+    it.scoped("has every ticket that was acknowledged", () =>
+      Effect.gen(function*() {
+        const scene = yield* TheScene
+        const { books, cluster: { database } } = scene
+        const acknowledged = new Set<TicketId>()
+        const load = yield* startLoad(scene, {
+          seed: "database",
+          shoppers: 16,
+          pause: 60,
+          onOutcome: ({ ticket }, answer) =>
+            Effect.sync(() => {
+              if (answer._tag === "Reply" && answer.reply._tag === "Allocated") acknowledged.add(ticket)
+            })
+        })
+        yield* Effect.sleep("2 seconds")
+        for (const how of ["kill", "kill", "stop"] as const) {
+          const before = [...acknowledged]
+          yield* database.restart(how)
+          const found = yield* books.sql<{ readonly n: number }>`
+            select count(*)::integer as n from allocation where ticket = any(${before}::uuid[])`.pipe(
+            Effect.retry({ times: 100, schedule: undefined })
+          )
+          expect(found[0]?.n).toBe(before.length)
+          yield* Effect.sleep("4 seconds")
+        }
+        yield* load.stop
+        const judgement = yield* judgeScene(scene, load.short)
+        expectRight(judgement)
+        expect(judgement.acknowledged).toBeGreaterThan(50)
+      }), 120_000)
+  })
+})
