@@ -6,18 +6,27 @@ const shared = defineConfig({
   test: { environment: "node" }
 })
 
+/** When a test is given up, ms. No test is about time: this only ends what hangs, also on a machine that is busy. */
+const bound = 240_000
+
 /** unit: pure code and memory ports. integration: a real PostgreSQL or real sockets. cluster: processes that are killed and frozen. */
 export default defineWorkspace([
   mergeConfig(shared, {
-    test: { name: "unit", include: ["packages/*/test/**/*.test.ts", "test/{simulation,linearizability}/**/*.test.ts"], exclude: ["**/*.integration.test.ts", "**/node_modules/**"] }
+    test: {
+      name: "unit",
+      include: ["packages/*/test/**/*.test.ts", "test/{simulation,linearizability}/**/*.test.ts"],
+      exclude: ["**/*.integration.test.ts", "**/node_modules/**"],
+      testTimeout: bound,
+      hookTimeout: bound
+    }
   }),
   mergeConfig(shared, {
     test: {
       name: "integration",
       include: ["packages/*/test/**/*.integration.test.ts", "test/{contracts,e2e}/**/*.test.ts"],
       globalSetup: ["test/PostgresSetup.ts"],
-      testTimeout: 60_000,
-      hookTimeout: 120_000
+      testTimeout: bound,
+      hookTimeout: bound
     }
   }),
   mergeConfig(shared, {
@@ -25,8 +34,8 @@ export default defineWorkspace([
       name: "cluster",
       include: ["test/cluster/**/*.test.ts"],
       globalSetup: ["test/PostgresSetup.ts"],
-      testTimeout: 180_000,
-      hookTimeout: 120_000,
+      testTimeout: bound,
+      hookTimeout: bound,
       fileParallelism: false
     }
   })

@@ -6,7 +6,7 @@ import { mkdtempSync, rmSync } from "node:fs"
 import * as path from "node:path"
 import { batchWorkflow, fifoPool } from "./dispatch/Baselines.ts"
 import { deliveryOf, lowerBoundMs, type MailRequest, randomMix } from "./dispatch/Mix.ts"
-import { makeDue, seed, startRunner, startSandbox } from "./dispatch/Stage.ts"
+import { makeDue, type Sandbox, seed, startRunner, startSandbox } from "./dispatch/Stage.ts"
 import { percentile, testimony } from "./dispatch/Witness.ts"
 import { type Bench, bench } from "./rig/Bench.ts"
 import { sleep } from "./rig/Machine.ts"
@@ -23,11 +23,7 @@ const patience = (boundMs: number) => 60_000 + 6 * boundMs
 type Due = Map<string, { readonly at: number; readonly class: "batch" | "realtime" }>
 type Mix = ReadonlyArray<MailRequest>
 /** Takes a mix out and answers when its first mail was due, ms since the epoch. */
-type Sender = (
-  url: { readonly url: string; readonly folder: string; readonly stop: () => Promise<void> },
-  mix: Mix,
-  due: Due
-) => Promise<number>
+type Sender = (sandbox: Sandbox, mix: Mix, due: Due) => Promise<number>
 
 const noteDue = (due: Due, mail: MailRequest, at: number): void => {
   for (let n = 0; n < mail.recipients; n++) due.set(deliveryOf(mail.id, n), { at, class: mail.class })

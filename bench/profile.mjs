@@ -53,6 +53,8 @@ for (const file of files) {
   for (let i = 0; i < samples.length; i++) {
     const { callFrame } = byId.get(samples[i])
     const µs = Math.max(0, timeDeltas[i])
+    // The profiler's own start, which compiles what it needs for every function there is.
+    if (callFrame.functionName === "dispatch" && callFrame.url === "") continue
     if (callFrame.functionName === "(idle)") {
       idle += µs
       continue

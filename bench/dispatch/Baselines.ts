@@ -3,8 +3,7 @@
  * writes first. Both speak to the provider directly, keep nothing in a store, and know the limit: all that could slow them
  * is their order of work.
  */
-import { type MailRequest, memberOf, provider } from "./Mix.ts"
-import { deliveryOf } from "./Mix.ts"
+import { deliveryOf, type MailRequest, memberOf, provider } from "./Mix.ts"
 
 /** What a minute of the published system is in these benches, ms: so that an hour's batch takes half a minute. */
 export const minuteMs = 450

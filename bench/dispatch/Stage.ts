@@ -117,7 +117,7 @@ export const seed = async (database: Database, mix: ReadonlyArray<MailRequest>, 
   await database.admin.query("vacuum analyze member")
 }
 
-/** Makes a mail's deliveries due, in one commit that tells the dispatcher as the Member actor's does. */
+/** Makes a mail's deliveries due, in one commit; answers when that was, ms since the epoch. */
 export const makeDue = async (database: Database, mail: MailRequest): Promise<number> => {
   const all = Array.from({ length: mail.recipients }, (_, n) => n)
   const { rows } = await database.admin.query<{ readonly at: number }>(
@@ -127,7 +127,7 @@ export const makeDue = async (database: Database, mail: MailRequest): Promise<nu
        select d.id, $3, $5, 1, d.member, 'mail', $4, 0, 'due', clock_timestamp(), now() + interval '1 day', false, now()
        from unnest($1::text[], $2::text[]) as d(id, member)
      )
-     select (extract(epoch from clock_timestamp()) * 1000)::float8 as at, pg_notify('hikyaku_nudge', 'deliveries')`,
+     select (extract(epoch from clock_timestamp()) * 1000)::float8 as at`,
     [all.map((n) => deliveryOf(mail.id, n)), all.map((n) => memberOf(mail.id, n)), mail.id, mail.class, mail.campaign]
   )
   return rows[0]?.at ?? Date.now()

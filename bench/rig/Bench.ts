@@ -155,11 +155,13 @@ export const bench = async (
 ): Promise<void> => {
   const options = readOptions(process.argv.slice(2), process.env["QUIET_S"])
   const postgres = await Postgres.start(options.data)
-  for (const signal of ["SIGINT", "SIGTERM"] as const) {
-    process.once(signal, () => {
-      void postgres.stop().finally(() => process.exit(130))
-    })
+  const giveUp = () => {
+    void postgres.stop().finally(() => process.exit(130))
   }
+  process.once("SIGINT", giveUp)
+  process.once("SIGTERM", giveUp)
+  // Whoever started this bench is gone.
+  process.once("disconnect", giveUp)
   try {
     await postgres.prepare()
     const run = new Bench(name, options, postgres)

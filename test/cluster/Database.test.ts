@@ -2,6 +2,7 @@
 import { layer } from "@effect/vitest"
 import type { TicketId } from "@hikyaku/domain/Identifier"
 import * as Effect from "effect/Effect"
+import * as Schedule from "effect/Schedule"
 import { describe, expect } from "vitest"
 import { expectRight, judgeScene, startLoad, TheScene } from "./Scene.ts"
 
@@ -27,7 +28,7 @@ layer(TheScene.layer({ runners: 2, gateways: 2 }), { excludeTestServices: true, 
           yield* database.restart(how)
           const found = yield* books.sql<{ readonly n: number }>`
             select count(*)::integer as n from allocation where ticket = any(${before}::uuid[])`.pipe(
-            Effect.retry({ times: 100, schedule: undefined })
+            Effect.retry(Schedule.intersect(Schedule.recurs(100), Schedule.spaced("100 millis")))
           )
           expect(found[0]?.n).toBe(before.length)
           yield* Effect.sleep("4 seconds")

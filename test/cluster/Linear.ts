@@ -71,7 +71,11 @@ const operationsOf = (attempts: ReadonlyArray<Attempt>, facts: Facts): ReadonlyA
         const output: ProductReply | null = tag === "TimedOut" || tag === "Cancelled" || tag === "Released"
           ? { _tag: tag }
           : null
-        put({ call: calledAt, input: release(call.ticket, call.reason), answer: output && answered(answeredAt, output) })
+        put({
+          call: calledAt,
+          input: release(call.ticket, call.reason),
+          answer: output && answered(answeredAt, output)
+        })
         break
       }
       case "Confirm": {
@@ -121,7 +125,9 @@ const operationsOf = (attempts: ReadonlyArray<Attempt>, facts: Facts): ReadonlyA
     const input: ProductCommand = { _tag: "AddToCart", ticket, member, quantity, waitlist }
     if (heard !== undefined) {
       put({ call: first.calledAt, input, answer: answered(heard.answeredAt, replyOf(heard) as ProductReply) })
-    } else if (happened) put({ call: first.calledAt, input, answer: null }, row === undefined ? Infinity : first.calledAt)
+    } else if (happened) {
+      put({ call: first.calledAt, input, answer: null }, row === undefined ? Infinity : first.calledAt)
+    }
     for (const each of tries) {
       const reply = replyOf(each)
       if (reply !== null && givenUpTags.has(reply._tag)) {
@@ -130,7 +136,9 @@ const operationsOf = (attempts: ReadonlyArray<Attempt>, facts: Facts): ReadonlyA
       } else if (reply === null) put({ call: each.calledAt, input: release(ticket, "TimedOut"), answer: null })
     }
   }
-  return placed.toSorted((a, b) => a.guess - b.guess || a.operation.call - b.operation.call).map((each) => each.operation)
+  return placed.toSorted((a, b) => a.guess - b.guess || a.operation.call - b.operation.call).map((each) =>
+    each.operation
+  )
 }
 
 const told = ({ answer, call, input }: ProductOperation): string =>

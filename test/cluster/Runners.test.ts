@@ -84,4 +84,3 @@ layer(TheScene.layer({ runners: 3, gateways: 2 }), { excludeTestServices: true, 
       }), 90_000)
   })
 })
-

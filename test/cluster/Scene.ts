@@ -1,5 +1,5 @@
 /** A cluster with shoppers: what every test of it begins with, and how its story is judged in the end. */
-import type { ProductId, TicketId } from "@hikyaku/domain/Identifier"
+import type { ProductId } from "@hikyaku/domain/Identifier"
 import { makeSeededRandom } from "@hikyaku/domain/replay/SeededRandom"
 import * as Context from "effect/Context"
 import * as Duration from "effect/Duration"
@@ -11,7 +11,7 @@ import type * as Scope from "effect/Scope"
 import { type Books, openBooks, type Watch } from "./Books.ts"
 import { type Front, openFront } from "./Front.ts"
 import { type Cluster, type ClusterOptions, HarnessFault, startCluster } from "./Harness.ts"
-import { type Answer, type Call, History, type Reply } from "./History.ts"
+import { type Answer, type Call, History } from "./History.ts"
 import { judgeLinear, type LinearVerdict } from "./Linear.ts"
 import { insist, openProduct, shop, type ShopperOptions } from "./Shoppers.ts"
 import { acknowledged, judgeHistory } from "./Verdict.ts"
@@ -110,10 +110,11 @@ export const startLoad = (scene: Scene, options: LoadOptions): Effect.Effect<Loa
       const call: Call = { _tag: "Restock", version: number, pieces }
       return insist(random, fronts, product, call, ({ _tag }) => _tag === "Reply")
     }
-    const restocking = yield* Effect.suspend(() => (stopped ? Effect.void : restock(hot, restockPieces, ++version))).pipe(
-      Effect.repeat({ until: () => stopped, schedule: Schedule.spaced(restockEvery) }),
-      Effect.forkScoped
-    )
+    const restocking = yield* Effect.suspend(() => (stopped ? Effect.void : restock(hot, restockPieces, ++version)))
+      .pipe(
+        Effect.repeat({ until: () => stopped, schedule: Schedule.spaced(restockEvery) }),
+        Effect.forkScoped
+      )
 
     const product = () => {
       const at = random.between(0, shelf)
@@ -209,21 +210,6 @@ export const judgeScene = (scene: Scene, short: ReadonlySet<ProductId>) =>
 export class TheScene extends Context.Tag("@hikyaku/test/Scene")<TheScene, Scene>() {
   static readonly layer = (options: ClusterOptions) => Layer.scoped(TheScene, openScene(options))
 }
-
-/** An answer that must be one of the shop's. */
-export const reply = (answer: Answer): Reply => {
-  if (answer._tag === "Reply") return answer.reply
-  throw new Error(`no reply: ${JSON.stringify(answer)}`)
-}
-
-/** A request for one piece, with a ticket of its own. */
-export const onePiece = (ticket: TicketId, member = "m-1"): Extract<Call, { readonly _tag: "Add" }> => ({
-  _tag: "Add",
-  ticket,
-  member,
-  quantity: 1,
-  waitlist: false
-})
 
 /** Fails the test if anything is wrong; says what it was. */
 export const expectRight = (judgement: Judgement): void => {

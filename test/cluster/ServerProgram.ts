@@ -15,8 +15,11 @@ const root = fileURLToPath(new URL("../../", import.meta.url))
 const npmPackages: Plugin = {
   name: "npm-packages",
   setup: (setup) => {
-    setup.onResolve({ filter: /^[^./]/ }, ({ kind, path: name }) =>
-      kind === "entry-point" || name.startsWith("@hikyaku/") ? undefined : { path: name, external: true })
+    setup.onResolve(
+      { filter: /^[^./]/ },
+      ({ kind, path: name }) =>
+        kind === "entry-point" || name.startsWith("@hikyaku/") ? undefined : { path: name, external: true }
+    )
   }
 }
 

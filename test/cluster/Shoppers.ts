@@ -9,6 +9,7 @@ import type { ReleaseReason } from "@hikyaku/domain/stock/Product"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Fiber from "effect/Fiber"
+import * as Schedule from "effect/Schedule"
 import type { Front } from "./Front.ts"
 import { type Answer, type Call, givenUpTags, outcomeTags } from "./History.ts"
 
@@ -43,7 +44,13 @@ const againMax = 300
 /** Tickets of old visits that are asked for again some time. */
 const remembered = 50
 
-const add = ({ member, quantity, ticket, waitlist }: Line): Call => ({ _tag: "Add", ticket, member, quantity, waitlist })
+const add = ({ member, quantity, ticket, waitlist }: Line): Call => ({
+  _tag: "Add",
+  ticket,
+  member,
+  quantity,
+  waitlist
+})
 const tagOf = (answer: Answer): string => (answer._tag === "Reply" ? answer.reply._tag : "")
 /** Whether a shopper who has heard this knows what became of the ticket. */
 export const settled = (answer: Answer): boolean => outcomeTags.has(tagOf(answer)) || givenUpTags.has(tagOf(answer))
@@ -171,7 +178,7 @@ export const openProduct = (
   Effect.gen(function*() {
     yield* front.client.product.define({ product, name: product, cartMs: 6 * 3_600_000, ...settings }).pipe(
       Effect.sandbox,
-      Effect.retry({ times: 60, schedule: undefined, while: () => true }),
+      Effect.retry(Schedule.intersect(Schedule.recurs(60), Schedule.spaced("250 millis"))),
       Effect.orDie
     )
     yield* insist(

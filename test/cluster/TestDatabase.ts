@@ -33,10 +33,11 @@ export const testDatabase: Effect.Effect<TestDatabase, never, Scope.Scope> = Eff
   const launch = (port?: number) =>
     Effect.gen(function*() {
       const scope = yield* Scope.fork(outer, { _tag: "Sequential" })
-      const server = yield* EmbeddedPostgres.start({ dataFolder, settings, ...(port === undefined ? {} : { port }) }).pipe(
-        Scope.extend(scope),
-        Effect.orDie
-      )
+      const server = yield* EmbeddedPostgres.start({ dataFolder, settings, ...(port === undefined ? {} : { port }) })
+        .pipe(
+          Scope.extend(scope),
+          Effect.orDie
+        )
       return { scope, server }
     })
   let current = yield* launch()

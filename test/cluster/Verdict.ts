@@ -106,7 +106,9 @@ const order = (product: ProductId, stories: ReadonlyArray<TicketStory>, rows: Re
     const story = byTicket.get(ticket)
     if (story === undefined) continue
     if (story.outcome?.tag === "Allocated" && latest.at > story.outcome.at) {
-      problems.push(`G4: ${product}: ${latest.ticket} was asked for after ${ticket} was answered, and has a lower number`)
+      problems.push(
+        `G4: ${product}: ${latest.ticket} was asked for after ${ticket} was answered, and has a lower number`
+      )
     }
     if (story.calledAt > latest.at) latest = { at: story.calledAt, ticket }
   }
@@ -123,8 +125,13 @@ const connectionOrder = (stories: ReadonlyArray<TicketStory>): ReadonlyArray<str
   for (const story of plain.toSorted((a, b) => a.calledAt - b.calledAt)) {
     const connection = story.adds[0]?.connection ?? ""
     const before = last.get(connection)
-    if (before?.outcome !== undefined && story.outcome !== null && (before.outcome?.sequence ?? 0) > story.outcome.sequence) {
-      problems.push(`G4: ${before.ticket} was asked for before ${story.ticket} over one connection, and has a higher number`)
+    if (
+      before?.outcome !== undefined && story.outcome !== null &&
+      (before.outcome?.sequence ?? 0) > story.outcome.sequence
+    ) {
+      problems.push(
+        `G4: ${before.ticket} was asked for before ${story.ticket} over one connection, and has a higher number`
+      )
     }
     last.set(connection, story)
   }
@@ -212,7 +219,9 @@ const refusals = (
   const givenBack = piecesBefore(held.flatMap(({ goneAt, quantity }) => goneAt === null ? [] : [[goneAt, quantity]]))
   const stock = piecesBefore(takenIn(attempts))
   const returnedFrom = firstReturn(returnsOf(attempts))
-  const served = stories.filter(({ outcome }) => outcome?.tag === "Allocated").toSorted((a, b) => a.calledAt - b.calledAt)
+  const served = stories.filter(({ outcome }) => outcome?.tag === "Allocated").toSorted((a, b) =>
+    a.calledAt - b.calledAt
+  )
   for (const { calledAt, outcome, quantity, ticket } of refused) {
     const at = outcome?.at ?? Infinity
     const there = stock(calledAt) - (taken(at) - givenBack(calledAt))

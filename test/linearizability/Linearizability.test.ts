@@ -111,7 +111,13 @@ const command = (random: SeededRandom, tickets: ReadonlyArray<string>, fresh: ()
     case 3:
       return { _tag: "ReadStock" }
     default:
-      return { _tag: "AddToCart", ticket: fresh(), member: "m-1", quantity: random.between(1, 2), waitlist: random.chance(0.3) }
+      return {
+        _tag: "AddToCart",
+        ticket: fresh(),
+        member: "m-1",
+        quantity: random.between(1, 2),
+        waitlist: random.chance(0.3)
+      }
   }
 }
 
@@ -171,8 +177,11 @@ describe("G4: a product's history", () => {
       const operations = makeHistory(makeSeededRandom(seed), 60, 4)
       const [at] = where(operations, "Allocated")
       if (at === undefined) throw new Error(`nothing was allocated in ${seed}`)
-      const wrong = replaced(operations, at, (reply) =>
-        reply._tag === "Allocated" ? { ...reply, sequence: reply.sequence + 50 } : reply)
+      const wrong = replaced(
+        operations,
+        at,
+        (reply) => reply._tag === "Allocated" ? { ...reply, sequence: reply.sequence + 50 } : reply
+      )
       expect(judge(productModel(stock), wrong)._tag, seed).toBe("NotLinearizable")
     }
   })
@@ -205,8 +214,11 @@ describe("G4: a product's history", () => {
       const operations = makeHistory(makeSeededRandom(seed), 60, 4)
       const [at] = where(operations, "StockLevel")
       if (at === undefined) continue
-      const wrong = replaced(operations, at, (reply) =>
-        reply._tag === "StockLevel" ? { ...reply, available: reply.available + 20 } : reply)
+      const wrong = replaced(
+        operations,
+        at,
+        (reply) => reply._tag === "StockLevel" ? { ...reply, available: reply.available + 20 } : reply
+      )
       expect(judge(productModel(stock), wrong)._tag, seed).toBe("NotLinearizable")
     }
   })

@@ -118,7 +118,7 @@ export const judge = <State, Input, Output>(
     const key = model.key(state)
     const reads = takeReads(state, key)
     const verdict = unanswered === 0 || writeNext(state, key)
-    if (verdict === false) for (const i of reads.toReversed()) giveBack(i)
+    if (verdict === false) { for (const i of reads.toReversed()) giveBack(i) }
     return verdict
   }
 

@@ -67,7 +67,13 @@ export class Fleet<State, Command, Reply, Event> {
   private readonly boot = Effect.gen(this, function*() {
     const { faults, random } = this.options
     const skew = (random.next() * 2 - 1) * faults().clockSkew
-    const runner: Runner = { name: `r${++this.numbers}`, cells: new Map(), scope: yield* Scope.make(), skew, dead: false }
+    const runner: Runner = {
+      name: `r${++this.numbers}`,
+      cells: new Map(),
+      scope: yield* Scope.make(),
+      skew,
+      dead: false
+    }
     this.runners.push(runner)
     return runner
   })

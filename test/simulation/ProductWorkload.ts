@@ -184,7 +184,9 @@ export const makeProductWorkload = (
     mayFault: () => false,
     heard: (product, command, reply) => {
       const gone = reply._tag === "TimedOut" || reply._tag === "Cancelled"
-      if (gone && (command._tag === "ReleaseTicket" || command._tag === "AddToCart")) givenUp.set(command.ticket, product)
+      if (gone && (command._tag === "ReleaseTicket" || command._tag === "AddToCart")) {
+        givenUp.set(command.ticket, product)
+      }
     },
     watch,
     audit,

@@ -29,13 +29,26 @@ const kinds: Readonly<Record<string, (seed: string) => Outcome>> = {
 }
 
 const report = ({ problems, seed }: Outcome): string =>
-  [`seed ${seed}: ${problems.length} problems`, ...problems, `replay it: npm run simulate -- --seed ${seed}`].join("\n  ")
+  [`seed ${seed}: ${problems.length} problems`, ...problems, `replay it: npm run simulate -- --seed ${seed}`].join(
+    "\n  "
+  )
 
 /** Lets the event loop turn: the test runner wants to be heard too. */
 const turn = () => new Promise<void>((resume) => setImmediate(resume))
 
 /** What a run can come to; all of it has to occur, or the simulation tests less than it seems to. */
-const events = [" Stale", " Known", " Late", " Fault", " Unknown", " dies", "another history", '"Overloaded"', "-> r", " lost"]
+const events = [
+  " Stale",
+  " Known",
+  " Late",
+  " Fault",
+  " Unknown",
+  " dies",
+  "another history",
+  "\"Overloaded\"",
+  "-> r",
+  " lost"
+]
 const seen = new Map(events.map((event) => [event, 0]))
 
 const totals = { runs: 0, commands: 0, answered: 0, lasted: 0 }
@@ -73,11 +86,13 @@ describe.runIf(settings.only === "")("G1-G6, R24: seeded simulation", () => {
     const { answered, commands, lasted, runs } = totals
     const hours = (lasted / 3_600_000).toFixed(1)
     console.log(
-      `simulated ${runs} runs, ${hours} h: ${commands} commands, ${answered} answered, ${undecided.length} undecided (${undecided.join(" ")}); ` +
+      `simulated ${runs} runs, ${hours} h: ${commands} commands, ${answered} answered, ${undecided.length} undecided (${
+        undecided.join(" ")
+      }); ` +
         [...seen].map(([event, count]) => `${event.trim()} ${count}`).join(", ")
     )
     expect(undecided.length).toBeLessThanOrEqual(runs / 50)
-    if (runs >= 200) for (const [event, count] of seen) expect(count, event).toBeGreaterThan(20)
+    if (runs >= 200) { for (const [event, count] of seen) expect(count, event).toBeGreaterThan(20) }
   })
 })
 

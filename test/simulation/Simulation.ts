@@ -133,7 +133,9 @@ export const simulate = <State, Command, Reply, Event>(
     const settled = new Shoppers({ workload, clients, history: opening, time, start, random, note })
 
     const every = (ms: () => number, event: Effect.Effect<void>) =>
-      Effect.suspend(() => Number.isFinite(ms()) ? Effect.sleep(Duration.millis(ms() * 2 * random.next())) : Effect.never)
+      Effect.suspend(() =>
+        Number.isFinite(ms()) ? Effect.sleep(Duration.millis(ms() * 2 * random.next())) : Effect.never
+      )
         .pipe(Effect.andThen(event), Effect.forever)
     const expire = () => {
       for (const { queue } of clients) queue.expire()
@@ -267,7 +269,10 @@ const noting = (journal: Context.Tag.Service<Journal>, note: (line: string) => v
 })
 
 /** Outcomes on record, by `actor id`, and where each stands in the order of commits. */
-const onRecord = (store: MemoryStore, kind: string): ReadonlyMap<string, { readonly position: number; readonly reply: object }> =>
+const onRecord = (
+  store: MemoryStore,
+  kind: string
+): ReadonlyMap<string, { readonly position: number; readonly reply: object }> =>
   new Map(
     [...store.kind(kind).outcomes.values()].map(({ actor, command, reply }, position) => [
       `${actor} ${command}`,

@@ -6,7 +6,11 @@ import { spawnSync } from "node:child_process"
 import { parseArgs } from "node:util"
 
 const { values } = parseArgs({
-  options: { seeds: { type: "string", default: "1000" }, from: { type: "string", default: "1" }, seed: { type: "string" } }
+  options: {
+    seeds: { type: "string", default: "1000" },
+    from: { type: "string", default: "1" },
+    seed: { type: "string" }
+  }
 })
 const { status } = spawnSync("npx", ["vitest", "run", "--project", "unit", "test/simulation"], {
   stdio: "inherit",

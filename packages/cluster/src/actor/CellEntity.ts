@@ -5,7 +5,7 @@
  */
 import { ClusterSchema, Entity } from "@effect/cluster"
 import { Rpc } from "@effect/rpc"
-import { Context, Duration, Effect, Schema, Layer } from "effect"
+import { Context, Duration, Effect, Layer, Schema } from "effect"
 import type { ActorKind } from "./ActorKind.ts"
 import { carry } from "./Carrier.ts"
 import { Cell, type CellLimits } from "./Cell.ts"
@@ -83,5 +83,10 @@ export const layer = <State, Command, Reply, Event>(
     }),
     // Our own intake bounds what waits (R10): the library's mailbox would count callers that are long gone.
     // A message that fails unforeseen is that message's fault: a restart would have every message under way read again.
-    { maxIdleTime: Duration.infinity, concurrency: "unbounded", mailboxCapacity: "unbounded", disableFatalDefects: true }
+    {
+      maxIdleTime: Duration.infinity,
+      concurrency: "unbounded",
+      mailboxCapacity: "unbounded",
+      disableFatalDefects: true
+    }
   )

@@ -214,7 +214,7 @@ export class Intake {
     this.replied++
     for (const waiter of entry.waiters) tell(waiter, reply)
     if (entry.latecomers.length === 0) return
-    if (lasting) for (const waiter of entry.latecomers) tell(waiter, reply)
+    if (lasting) { for (const waiter of entry.latecomers) tell(waiter, reply) }
     else this.add({ ...entry, waiters: entry.latecomers, latecomers: [], taken: false })
   }
 

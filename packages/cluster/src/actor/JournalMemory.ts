@@ -160,7 +160,9 @@ const reading = <A>(store: MemoryStore, read: () => A): Effect.Effect<A, Journal
   Effect.suspend(() => {
     const fate = store.readFate()
     if (fate._tag === "Fail") return new JournalUnavailable({ reason: "connection lost" })
-    return fate._tag === "Read" ? Effect.sync(read) : Effect.flatMap(Effect.sync(read), (found) => Effect.as(fate.until, found))
+    return fate._tag === "Read"
+      ? Effect.sync(read)
+      : Effect.flatMap(Effect.sync(read), (found) => Effect.as(fate.until, found))
   })
 
 const of = (store: MemoryStore) => <S, C, R, E>(kind: ActorKind<S, C, R, E>): KindJournal<S> => ({
@@ -175,7 +177,9 @@ const of = (store: MemoryStore) => <S, C, R, E>(kind: ActorKind<S, C, R, E>): Ki
       if (mains.length === 0) return []
       const tables = yield* Effect.forEach(kind.children.filter((table) => table.live !== null), (table) =>
         reading(store, () => {
-          const rows = [...store.table(kind.name, table.name).values()].filter((row) => isLive(table, row))
+          const rows = [...store.table(kind.name, table.name).values()].filter((row) =>
+            isLive(table, row)
+          )
           return { table, rows: copy(rows) }
         }))
       return mains.map(({ clock, fence, id, main }) => {
@@ -195,8 +199,7 @@ const of = (store: MemoryStore) => <S, C, R, E>(kind: ActorKind<S, C, R, E>): Ki
     Effect.gen(function*() {
       const history = store.generation
       // One actor at most once per group, as in PostgreSQL: a second unit finds the first's version.
-      const commit = () =>
-        store.generation === history ? units.map((unit) => commitOne(store, kind, unit)) : undefined
+      const commit = () => store.generation === history ? units.map((unit) => commitOne(store, kind, unit)) : undefined
       const unknown = new CommitUnknown({ reason: "connection lost" })
       store.commits++
       const fate = store.fate()
@@ -216,8 +219,7 @@ const of = (store: MemoryStore) => <S, C, R, E>(kind: ActorKind<S, C, R, E>): Ki
         .filter(([, stored]) => stored.dueAt !== null && stored.dueAt <= now && cells.includes(stored.fence.cell))
         .sort(([, a], [, b]) => (a.dueAt ?? 0) - (b.dueAt ?? 0))
         .slice(0, limit)
-        .map(([actor, stored]) => ({ actor, cell: stored.fence.cell }))
-    )
+        .map(([actor, stored]) => ({ actor, cell: stored.fence.cell })))
 })
 
 export const layer = (store: MemoryStore): Layer.Layer<Journal> =>

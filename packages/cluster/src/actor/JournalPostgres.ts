@@ -45,7 +45,8 @@ const sqlState = (cause: unknown): string =>
   typeof cause === "object" && cause !== null && "code" in cause && typeof cause.code === "string" ? cause.code : ""
 const message = (cause: unknown): string => (cause instanceof Error ? cause.message : String(cause))
 
-const timelineSql = "select system_identifier::text || '/' || substr(pg_walfile_name(pg_current_wal_lsn()), 1, 8) as line from pg_control_system()"
+const timelineSql =
+  "select system_identifier::text || '/' || substr(pg_walfile_name(pg_current_wal_lsn()), 1, 8) as line from pg_control_system()"
 
 /** The store turned out to have another history than the one on which a statement builds (R5). */
 class OtherHistory extends Error {

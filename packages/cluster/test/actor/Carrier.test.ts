@@ -96,7 +96,10 @@ describe("R9: a message is carried to the cells of its runner", () => {
     })
     const { answers } = send([{ cell: "c0", commands: [1, 2, 3].map((n) => wire("a", n)) }])
     const fault = { _tag: "Fault", reason: "the reply cannot be encoded" }
-    expect(answers[0]?.groups).toEqual([[{ _tag: "Reply", reply: { n: 0 } }, fault, { _tag: "Reply", reply: { n: 2 } }]])
+    expect(answers[0]?.groups).toEqual([[{ _tag: "Reply", reply: { n: 0 } }, fault, {
+      _tag: "Reply",
+      reply: { n: 2 }
+    }]])
   })
 
   it.scoped("R25: a message that is given up leaves no timer, and its late answers go nowhere", () =>

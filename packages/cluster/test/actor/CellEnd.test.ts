@@ -1,7 +1,20 @@
 import { describe, expect, it } from "@effect/vitest"
 import { Effect, Exit, Fiber, Scope, TestClock } from "effect"
 import { counterKind } from "../../../../test/contracts/CounterKind.ts"
-import { add, added, fates, freshId, gate, items, leftovers, makeHouse, post, settle, speak, wire } from "./CellHouse.ts"
+import {
+  add,
+  added,
+  fates,
+  freshId,
+  gate,
+  items,
+  leftovers,
+  makeHouse,
+  post,
+  settle,
+  speak,
+  wire
+} from "./CellHouse.ts"
 
 const moved = { _tag: "Moved", cell: null }
 

@@ -22,8 +22,11 @@ const house = (store: MemoryStore) =>
   )
 
 const freshId = Effect.sync(() => commandIdFrom(Date.now(), Math.random(), Math.random(), Math.random()))
-const send = (actor: string, command: CounterCommand, options: { readonly id?: CommandId; readonly within?: number } = {}) =>
-  Effect.flatMap(ActorClient, (client) => client.send(counterKind, { actor, command, ...options }))
+const send = (
+  actor: string,
+  command: CounterCommand,
+  options: { readonly id?: CommandId; readonly within?: number } = {}
+) => Effect.flatMap(ActorClient, (client) => client.send(counterKind, { actor, command, ...options }))
 
 describe("actors over the cluster library", () => {
   it.live("R7: commands are answered, each actor's in the order in which they were sent", () =>
@@ -55,7 +58,10 @@ describe("actors over the cluster library", () => {
       const loop: Record<string, unknown> = { _tag: "Add", item: "x", by: 1 }
       loop["loop"] = loop
       const bad = Object.assign(add("bad"), { loop })
-      const replies = yield* client.sendAll(counterKind, [add("x"), bad, add("y")].map((command) => ({ actor: "a", command })))
+      const replies = yield* client.sendAll(
+        counterKind,
+        [add("x"), bad, add("y")].map((command) => ({ actor: "a", command }))
+      )
       expect(replies.map((reply) => Either.isRight(reply) ? reply.right._tag : reply.left._tag))
         .toEqual(["Added", "CommandFault", "Added"])
     }).pipe(Effect.provide(house(new MemoryStore()))))

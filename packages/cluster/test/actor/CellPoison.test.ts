@@ -4,7 +4,21 @@ import type { WireReply } from "@hikyaku/cluster/actor/Wire"
 import { type CommandId } from "@hikyaku/domain/Identifier"
 import { Effect, TestClock } from "effect"
 import { type Counter, counterKind } from "../../../../test/contracts/CounterKind.ts"
-import { add, added, fates, gate, items, makeHouse, post, read, recording, settle, speak, total, wire } from "./CellHouse.ts"
+import {
+  add,
+  added,
+  fates,
+  gate,
+  items,
+  makeHouse,
+  post,
+  read,
+  recording,
+  settle,
+  speak,
+  total,
+  wire
+} from "./CellHouse.ts"
 
 const poison = { _tag: "Throw" }
 const fault = expect.objectContaining({ _tag: "Fault" })
@@ -24,7 +38,13 @@ describe("R10, G19: a command that breaks something hurts only itself", () => {
       const house = yield* makeHouse
       const { all } = yield* house.counters()
       expect(
-        yield* all([wire("a", add("1")), wire("a", poison), wire("a", add("2")), wire("b", add("1")), wire("b", poison)])
+        yield* all([
+          wire("a", add("1")),
+          wire("a", poison),
+          wire("a", add("2")),
+          wire("b", add("1")),
+          wire("b", poison)
+        ])
       ).toEqual([added(1), fault, added(2), added(1), fault])
     }))
 
@@ -242,7 +262,9 @@ describe("R23, G19: fairness", () => {
       expect(mates).toEqual([1, 1, 1].map(added))
       expect(units.findIndex((group) => group.some((unit) => unit.actor === "a"))).toBe(1)
       expect(rush.at(-1)).toEqual(added(600))
-      expect(Math.max(...units.map((group) => group.reduce((sum, unit) => sum + (unit.change?.outcomes.length ?? 0), 0))))
+      expect(
+        Math.max(...units.map((group) => group.reduce((sum, unit) => sum + (unit.change?.outcomes.length ?? 0), 0)))
+      )
         .toBe(50)
     }))
 

@@ -1,8 +1,28 @@
 import { describe, expect, it } from "@effect/vitest"
 import type { ActorKind } from "@hikyaku/cluster/actor/ActorKind"
 import { Effect, TestClock } from "effect"
-import { type Counter, type CounterCommand, type CounterEvent, counterKind, type CounterReply } from "../../../../test/contracts/CounterKind.ts"
-import { add, added, fates, gate, items, makeHouse, post, read, settle, speak, start, total, wire } from "./CellHouse.ts"
+import {
+  type Counter,
+  type CounterCommand,
+  type CounterEvent,
+  counterKind,
+  type CounterReply
+} from "../../../../test/contracts/CounterKind.ts"
+import {
+  add,
+  added,
+  fates,
+  gate,
+  items,
+  makeHouse,
+  post,
+  read,
+  settle,
+  speak,
+  start,
+  total,
+  wire
+} from "./CellHouse.ts"
 
 /** A counter that writes down when it was asked. */
 const watched = (instants: Array<number>): ActorKind<Counter, CounterCommand, CounterReply, CounterEvent> => ({

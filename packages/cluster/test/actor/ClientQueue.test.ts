@@ -9,7 +9,9 @@ const cells = 4
 const home = cellOf("a0", cells)
 const mates = Array.from({ length: 200 }, (_, i) => `a${i}`).filter((actor) => cellOf(actor, cells) === home)
 const [a, b] = mates as [string, string]
-const [elsewhere] = Array.from({ length: 99 }, (_, i) => `z${i}`).filter((actor) => cellOf(actor, cells) !== home) as [string]
+const [elsewhere] = Array.from({ length: 99 }, (_, i) => `z${i}`).filter((actor) => cellOf(actor, cells) !== home) as [
+  string
+]
 
 interface Message {
   readonly carrier: string
@@ -56,7 +58,9 @@ const client = (limits: Partial<QueueLimits> = {}) => {
   const underWay = () => {
     turn()
     return messages.map(({ groups }) =>
-      groups.map(({ cell, commands }) => `${cell}: ${commands.map(({ command }) => String(command)).join(" ")}`).join(", ")
+      groups.map(({ cell, commands }) => `${cell}: ${commands.map(({ command }) => String(command)).join(" ")}`).join(
+        ", "
+      )
     )
   }
   /** Answers the oldest message under way. */

@@ -54,7 +54,9 @@ const house = (options: {
     /** Lets every prober go round a few more times. */
     const rounds = Effect.suspend(() => {
       const enough = new Map([...probes].map(([prober, count]) => [prober, count + 4 * options.runners]))
-      return Effect.repeat(down, { until: () => [...enough].every(([prober, count]) => (probes.get(prober) ?? 0) >= count) })
+      return Effect.repeat(down, {
+        until: () => [...enough].every(([prober, count]) => (probes.get(prober) ?? 0) >= count)
+      })
     })
     return { database, down, until, rounds }
   }).pipe(Effect.orDie)

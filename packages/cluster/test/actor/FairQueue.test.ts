@@ -57,7 +57,14 @@ describe("R23: a fair queue", () => {
 
   it("gives up the newest of whoever has most", () => {
     const queue = filled(...many("a", 2), ...many("b", 3))
-    expect([1, 2, 3, 4, 5, 6].map(() => queue.takeNewestOfLongest()?.actor)).toEqual(["b", "a", "b", "a", "b", undefined])
+    expect([1, 2, 3, 4, 5, 6].map(() => queue.takeNewestOfLongest()?.actor)).toEqual([
+      "b",
+      "a",
+      "b",
+      "a",
+      "b",
+      undefined
+    ])
     expect(queue.actors).toBe(0)
   })
 
@@ -69,8 +76,18 @@ describe("R23: a fair queue", () => {
 
   it("keeps each actor's order and loses nothing, whatever is done to it", () => {
     const action = fc.oneof(
-      { weight: 5, arbitrary: fc.record({ do: fc.constant("push" as const), actor: fc.constantFrom("a", "b", "c", "d") }) },
-      { weight: 3, arbitrary: fc.record({ do: fc.constant("take" as const), max: fc.integer({ min: 1, max: 9 }), run: fc.integer({ min: 1, max: 4 }) }) },
+      {
+        weight: 5,
+        arbitrary: fc.record({ do: fc.constant("push" as const), actor: fc.constantFrom("a", "b", "c", "d") })
+      },
+      {
+        weight: 3,
+        arbitrary: fc.record({
+          do: fc.constant("take" as const),
+          max: fc.integer({ min: 1, max: 9 }),
+          run: fc.integer({ min: 1, max: 4 })
+        })
+      },
       { weight: 1, arbitrary: fc.record({ do: fc.constant("putBack" as const) }) },
       { weight: 1, arbitrary: fc.record({ do: fc.constant("takeActor" as const), actor: fc.constantFrom("a", "b") }) }
     )

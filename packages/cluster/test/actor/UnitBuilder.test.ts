@@ -30,7 +30,10 @@ describe("a unit of work", () => {
       outcomes: [{ command: first.id, hash: "h" }, { command: second.id, hash: "h" }],
       outbox: [{ at: start + 5, happening: { _tag: "SoldOut", product: "a" } }]
     })
-    expect(built.change?.rows.map(({ mode, row }) => `${mode} ${String(row["item"])}`)).toEqual(["insert x", "insert rest"])
+    expect(built.change?.rows.map(({ mode, row }) => `${mode} ${String(row["item"])}`)).toEqual([
+      "insert x",
+      "insert rest"
+    ])
     expect(live).toMatchObject({ fence: { ...fence, version: 4, writer: "w1" }, clock: start + 5 })
     expect(live.state.total).toBe(limit)
   })
@@ -47,7 +50,10 @@ describe("a unit of work", () => {
   it("R3: a refusal is an outcome and is written", () => {
     const unit = builder({ ...base, state: { ...base.state, total: limit } })
     decide(unit, add("x"))
-    expect(unit.build("w1").unit.change).toMatchObject({ outcomes: [{ reply: { _tag: "Full", total: limit } }], rows: [] })
+    expect(unit.build("w1").unit.change).toMatchObject({
+      outcomes: [{ reply: { _tag: "Full", total: limit } }],
+      rows: []
+    })
   })
 
   it("R3: asks for the ids that leave no outcome, also beside those that do", () => {

@@ -1,0 +1,102 @@
+/** The replay's hand on the shop's clock, on a real database without anybody else. */
+import * as PgClient from "@effect/sql-pg/PgClient"
+import { SqlClient } from "@effect/sql"
+import { prepareDatabase } from "@hikyaku/server/Program"
+import * as ReplayClock from "@hikyaku/server/demo/ReplayClock"
+import { describe, expect, it } from "@effect/vitest"
+import { Effect, Fiber, Layer, Redacted, Schedule, TestClock } from "effect"
+import { freshDatabase } from "../../../../test/Database.ts"
+
+const minute = 60_000
+const start = Date.UTC(2026, 0, 5, 10)
+
+const database = Layer.unwrapScoped(
+  Effect.map(freshDatabase(), ({ url }) => PgClient.layer({ url: Redacted.make(url), maxConnections: 4 }))
+)
+const shop = ReplayClock.layer.pipe(
+  Layer.provideMerge(Layer.effectDiscard(prepareDatabase)),
+  Layer.provideMerge(database),
+  Layer.orDie
+)
+
+const now = Effect.flatMap(SqlClient.SqlClient, (sql) =>
+  Effect.map(
+    sql<{ readonly at: number }>`select (extract(epoch from shop_now()) * 1000)::float8 as at`,
+    (rows) => rows[0]?.at
+  ))
+const product = (id: string, dueAt: number) =>
+  Effect.flatMap(SqlClient.SqlClient, (sql) =>
+    sql`insert into product values (${id}, 1, 'w', 'c', 0, to_timestamp(0), to_timestamp(${dueAt / 1000}::float8), '',
+      1000, 1000, 1, null, null, false, false, 0, 0, 0, 0, 0, 0, 0, 0)`)
+
+/** What runners do: timers that are due fire. Notes at which instant each did. */
+const fireTimers = (fired: Array<readonly [string, number]>) =>
+  Effect.flatMap(SqlClient.SqlClient, (sql) =>
+    sql<{ readonly id: string; readonly at: number }>`update product set due_at = null where due_at <= shop_now()
+      returning id, (extract(epoch from shop_now()) * 1000)::float8 as at`.pipe(
+      Effect.tap((rows) => Effect.sync(() => fired.push(...rows.map(({ at, id }) => [id, at] as const)))),
+      Effect.repeat(Schedule.spaced("5 millis"))
+    ))
+
+describe("R6: the replay's clock", () => {
+  it.scopedLive("moves on and never back, and makes room for outcomes of its time", () =>
+    Effect.gen(function*() {
+      const sql = yield* SqlClient.SqlClient
+      const clock = yield* ReplayClock.ReplayClock
+      yield* clock.begin(start)
+      expect(yield* now).toBe(start)
+      expect(yield* clock.advance(start + minute)).toBe(start + minute)
+      expect(yield* clock.advance(start)).toBe(start + minute)
+      expect(yield* now).toBe(start + minute)
+      const far = start + 300 * 1_440 * minute
+      yield* clock.advance(far)
+      for (const at of [start, start + 44 * 1_440 * minute, start + 200 * 1_440 * minute, far, far + 1_440 * minute]) {
+        const id = `${at.toString(16).padStart(12, "0").replace(/^(.{8})/, "$1-")}-7000-8000-000000000000`
+        yield* sql`insert into outcome (kind, actor, command, hash, reply) values ('K', 'a', ${id}::uuid, '', '{}')`
+      }
+      yield* clock.end
+      expect(Math.abs(((yield* now) ?? 0) - Date.now())).toBeLessThan(minute)
+      expect(yield* sql`select mode, instant from shop_clock`).toEqual([{ mode: "real", instant: null }])
+    }).pipe(Effect.provide(shop)), 60_000)
+
+  it.scopedLive("rests on its way wherever a timer is due, near its due time", () =>
+    Effect.gen(function*() {
+      const clock = yield* ReplayClock.ReplayClock
+      const fired: Array<readonly [string, number]> = []
+      yield* Effect.forkScoped(fireTimers(fired))
+      yield* clock.begin(start)
+      yield* product("past", start - minute)
+      yield* product("soon", start + 7 * minute)
+      yield* product("neighbour", start + 9 * minute)
+      yield* product("later", start + 33 * minute)
+      yield* product("beyond", start + 500 * minute)
+      yield* clock.pass(start + 60 * minute)
+      expect(fired).toEqual([
+        ["past", start],
+        ["soon", start + 10 * minute],
+        ["neighbour", start + 10 * minute],
+        ["later", start + 40 * minute]
+      ])
+      expect(yield* now).toBe(start + 60 * minute)
+      expect(yield* clock.backlog).toMatchObject({ timers: 0, outbox: 0 })
+    }).pipe(Effect.provide(shop)), 60_000)
+
+  it.scoped("says what it waits for when nothing moves any more", () =>
+    Effect.gen(function*() {
+      const sql = yield* SqlClient.SqlClient
+      const clock = yield* ReplayClock.ReplayClock
+      yield* clock.begin(start)
+      yield* sql`insert into outbox (kind, actor, version, happenings) values ('Product', 'p', 1, '[]')`
+      const settling = yield* Effect.fork(Effect.flip(clock.settle))
+      // The database answers in real time, patience runs out in the test's.
+      yield* TestClock.adjust("100 millis").pipe(
+        Effect.zipRight(Effect.promise(() => new Promise((resolve) => setImmediate(resolve)))),
+        Effect.zipRight(TestClock.adjust("1 seconds")),
+        Effect.zipRight(Fiber.poll(settling)),
+        Effect.repeat({ until: (exit) => exit._tag === "Some" })
+      )
+      const stuck = yield* Fiber.join(settling)
+      expect(stuck).toMatchObject({ _tag: "PipelineStuck", instant: start, waitsFor: "outbox: 1" })
+      expect(stuck.message).toContain("2026-01-05T10:00:00.000Z")
+    }).pipe(Effect.provide(shop)), 60_000)
+})
