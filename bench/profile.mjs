@@ -6,19 +6,31 @@ import path from "node:path"
 // The first that fits counts. Built packages and installed ones look alike but for their paths.
 const parts = [
   ["garbage collection", ({ name }) => name === "(garbage collector)"],
-  ["system calls, native code, pre-empted", ({ name, url }) => name === "(program)" || (url === "" && !name.startsWith("("))],
+  [
+    "system calls, native code, pre-empted",
+    ({ name, url }) => name === "(program)" || (url === "" && !name.startsWith("("))
+  ],
   ["node: sockets, timers, buffers", ({ url }) => url.startsWith("node:")],
   ["MessagePack (msgpackr)", ({ url }) => url.includes("/msgpackr/")],
   ["PostgreSQL protocol (pg)", ({ url }) => /\/(pg|pg-protocol|pg-pool|pg-types|pgpass|postgres-[a-z]+)\//.test(url)],
-  ["@effect/cluster, rpc, platform", ({ url }) => /\/@effect\/(cluster|rpc|platform|platform-node|platform-node-shared|workflow)\//.test(url)],
+  [
+    "@effect/cluster, rpc, platform",
+    ({ url }) => /\/@effect\/(cluster|rpc|platform|platform-node|platform-node-shared|workflow)\//.test(url)
+  ],
   ["@effect/sql", ({ url }) => url.includes("/@effect/sql")],
   ["Effect runtime and Schema", ({ url }) => url.includes("/node_modules/effect/")],
   ["WebSocket (ws)", ({ url }) => url.includes("/node_modules/ws/")],
   ["wire format (Wire)", ({ url }) => /\/actor\/Wire\./.test(url)],
   ["client queues (ClientQueue, ActorClient)", ({ url }) => /\/actor\/(ClientQueue|ActorClient)/.test(url)],
-  ["cell (Cell, Intake, FairQueue, UnitBuilder, Carrier)", ({ url }) => /\/actor\/(Cell|Intake|FairQueue|UnitBuilder|Carrier|Placement)/.test(url)],
+  [
+    "cell (Cell, Intake, FairQueue, UnitBuilder, Carrier)",
+    ({ url }) => /\/actor\/(Cell|Intake|FairQueue|UnitBuilder|Carrier|Placement)/.test(url)
+  ],
   ["journal (Journal*, Table)", ({ url }) => /\/actor\/(Journal|Table)/.test(url)],
-  ["deciding and rows of products", ({ url }) => /\/stock\//.test(url) || /domain\/(dist|src)\/(Actor|Identifier)/.test(url)],
+  [
+    "deciding and rows of products",
+    ({ url }) => /\/stock\//.test(url) || /domain\/(dist|src)\/(Actor|Identifier)/.test(url)
+  ],
   ["events, campaigns, members", ({ url }) => /\/marketing\//.test(url)],
   ["delivery", ({ url }) => /\/delivery\//.test(url)],
   ["API of the gateway", ({ url }) => /server\/(dist|src)\/(rpc|http)\//.test(url) || /\/api\//.test(url)],
@@ -31,7 +43,9 @@ const args = process.argv.slice(2)
 const at = args.indexOf("--top")
 const top = at < 0 ? 25 : Number(args.splice(at, 2)[1])
 const files = args.flatMap((name) =>
-  statSync(name).isDirectory() ? readdirSync(name).filter((file) => file.endsWith(".cpuprofile")).sort().map((file) => path.join(name, file)) : [name]
+  statSync(name).isDirectory()
+    ? readdirSync(name).filter((file) => file.endsWith(".cpuprofile")).sort().map((file) => path.join(name, file))
+    : [name]
 )
 if (files.length === 0) {
   console.error("node bench/profile.mjs FILE|FOLDER... [--top N]")
@@ -42,7 +56,9 @@ const short = (url) => {
   const installed = url.lastIndexOf("/node_modules/")
   if (installed >= 0) return url.slice(installed + 14).replace("/dist/esm/", "/")
   const own = url.lastIndexOf("/packages/")
-  return own >= 0 ? url.slice(own + 10).replace("/dist/", "/") : url.replace(/^file:\/\//, "").replace(`${process.cwd()}/`, "")
+  return own >= 0
+    ? url.slice(own + 10).replace("/dist/", "/")
+    : url.replace(/^file:\/\//, "").replace(`${process.cwd()}/`, "")
 }
 
 for (const file of files) {
@@ -61,14 +77,25 @@ for (const file of files) {
     }
     const key = `${callFrame.functionName}\t${callFrame.url}\t${callFrame.lineNumber}`
     const entry = self.get(key)
-    if (entry === undefined) self.set(key, { name: callFrame.functionName, url: callFrame.url, line: callFrame.lineNumber + 1, µs })
-    else entry.µs += µs
+    if (entry === undefined) {
+      self.set(key, { name: callFrame.functionName, url: callFrame.url, line: callFrame.lineNumber + 1, µs })
+    } else entry.µs += µs
   }
   const entries = [...self.values()]
   const busy = entries.reduce((sum, { µs }) => sum + µs, 0)
   const share = (µs) => `${(µs / busy * 100).toFixed(1).padStart(5)} %`
-  console.log(`\n${file}: ${((endTime - startTime) / 1e6).toFixed(2)} s, busy ${(busy / 1e6).toFixed(2)} s, idle ${(idle / 1e6).toFixed(2)} s\n`)
-  const sums = parts.map(([part], i) => [part, entries.filter((entry) => parts.findIndex(([, test]) => test(entry)) === i).reduce((sum, { µs }) => sum + µs, 0)])
+  console.log(
+    `\n${file}: ${((endTime - startTime) / 1e6).toFixed(2)} s, busy ${(busy / 1e6).toFixed(2)} s, idle ${
+      (idle / 1e6).toFixed(2)
+    } s\n`
+  )
+  const sums = parts.map((
+    [part],
+    i
+  ) => [
+    part,
+    entries.filter((entry) => parts.findIndex(([, test]) => test(entry)) === i).reduce((sum, { µs }) => sum + µs, 0)
+  ])
   for (const [part, µs] of sums.sort((a, b) => b[1] - a[1])) if (µs > 0) console.log(`${share(µs)}  ${part}`)
   console.log("")
   for (const { line, name, url, µs } of entries.sort((a, b) => b.µs - a.µs).slice(0, top)) {

@@ -20,7 +20,11 @@ const unknown = names.filter((name) => !known.includes(name))
 const programs = ["Driver", "PlainEntities", "Probe", "Shopper"]
 
 await build({
-  entryPoints: ["rig/Options", ...programs.map((name) => `rig/${name}`), ...names.filter((name) => known.includes(name))]
+  entryPoints: [
+    "rig/Options",
+    ...programs.map((name) => `rig/${name}`),
+    ...names.filter((name) => known.includes(name))
+  ]
     .map((name) => `bench/${name}.ts`),
   outbase: "bench",
   outdir: "bench/dist",

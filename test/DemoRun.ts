@@ -4,9 +4,9 @@
  */
 import * as PgClient from "@effect/sql-pg/PgClient"
 import * as SqlClient from "@effect/sql/SqlClient"
+import { expect } from "@effect/vitest"
 import type { DemoPlaces } from "@hikyaku/server/demo/DemoCluster"
 import type { DemoReport } from "@hikyaku/server/demo/DemoReport"
-import { expect } from "@effect/vitest"
 import { Deferred, Duration, Effect, FiberId, Layer, Redacted, Schedule } from "effect"
 import { spawn } from "node:child_process"
 import * as fs from "node:fs/promises"
@@ -106,11 +106,13 @@ export const expectInvariants = (report: DemoReport, sql: SqlClient.SqlClient) =
 
     // G1: never oversold, by the rows alone.
     expect(report.oversold).toBe(0)
-    expect(yield* number(`select count(*) from product p where taken_in + shortage <> available + allocated + offered + sold
+    expect(
+      yield* number(`select count(*) from product p where taken_in + shortage <> available + allocated + offered + sold
       or allocated <> (select coalesce(sum(quantity), 0) from allocation a
         where a.product = p.id and status in ('allocated', 'held'))
       or sold <> (select coalesce(sum(quantity), 0) from allocation a where a.product = p.id and status in ('sold', 'settled'))
-        - (select coalesce(sum(quantity), 0) from allocation_return r where r.product = p.id)`)).toBe(0)
+        - (select coalesce(sum(quantity), 0) from allocation_return r where r.product = p.id)`)
+    ).toBe(0)
     expect(report.soldOutProducts).toBeGreaterThan(0)
     expect(report.soldOut).toBeGreaterThan(0)
     // Every line of the input is accounted for.
@@ -121,8 +123,10 @@ export const expectInvariants = (report: DemoReport, sql: SqlClient.SqlClient) =
       yield* number("select count(*) from outcome where kind = 'Product' and reply->>'_tag' = 'SoldOut'")
     )
     // G4: allocations are numbered without gaps, in the order in which they were asked for.
-    expect(yield* number(`select count(*) from (select sequence - lag(sequence, 1, 0::bigint) over w as step
-      from allocation window w as (partition by product order by sequence)) s where step <> 1`)).toBe(0)
+    expect(
+      yield* number(`select count(*) from (select sequence - lag(sequence, 1, 0::bigint) over w as step
+      from allocation window w as (partition by product order by sequence)) s where step <> 1`)
+    ).toBe(0)
 
     // Campaigns by price and by stock, and caps that decide.
     const runs = (campaign: string) => report.campaigns.find(({ id }) => id === campaign)?.runs ?? 0
@@ -137,14 +141,18 @@ export const expectInvariants = (report: DemoReport, sql: SqlClient.SqlClient) =
     expect(sum(report.deliveries)).toBeGreaterThan(0)
     expect(sum(report.deliveries)).toBe(yield* number("select count(*) from delivery"))
     expect(yield* number("select count(*) from delivery where status in ('due', 'listed')")).toBe(0)
-    expect(yield* number("select count(*) from delivery where status = 'sent'")).toBeLessThanOrEqual(report.provider.mailed)
+    expect(yield* number("select count(*) from delivery where status = 'sent'")).toBeLessThanOrEqual(
+      report.provider.mailed
+    )
     expect(report.provider.limit).not.toBeNull()
     expect(report.provider.peakConcurrency).toBeLessThanOrEqual(report.provider.limit ?? 0)
     expect(report.provider.peakConcurrency).toBeGreaterThan(0)
     expect(report.provider.violations).toBe(0)
     expect(report.provider.duplicates).toBe(0)
     // G7: the shop's caps, from the real sending times alone.
-    expect(yield* number(`select coalesce(max(n), 0) from (select count(*) over (partition by member order by sent_at
+    expect(
+      yield* number(`select coalesce(max(n), 0) from (select count(*) over (partition by member order by sent_at
       range between current row and interval '1 day' - interval '1 millisecond' following) as n
-      from delivery where status = 'sent') w`)).toBe(1)
+      from delivery where status = 'sent') w`)
+    ).toBe(1)
   })

@@ -48,8 +48,7 @@ export const migrate = Effect.scoped(Effect.gen(function*() {
   yield* Console.log(`The database is up to date: ${database.description}`)
 }))
 
-const guide = (database: string, http: string, sandboxUrl: string) =>
-  `
+const guide = (database: string, http: string, sandboxUrl: string) => `
 Hikyaku is ready.
 
   API        ws${http.slice(4)}/rpc      WebSocket, MessagePack (docs/rpc.md)

@@ -13,13 +13,8 @@ export interface DispatcherSettings {
   readonly limits: Limits | null
   /** Recipients in one list, at most; the provider's own limit holds as well. */
   readonly listSize: number
-  /** Lists per class that are made and rendered before a slot is free for them; more where there are many places. */
+  /** Lists per class that are made and rendered before a slot is free for them. */
   readonly ahead: number
-  /**
-   * Requests that are made ready, slot and all, while there is no place for them yet, and the same number again of realtime
-   * ones; at most one per place. As many as end while a turn lasts keep every place in use.
-   */
-  readonly ready: number
   /** Least part of the contested starts that batch gets, 0 to 1. */
   readonly batchShare: number
   /** After so many ms of waiting a request goes before others of its class with nearer deadlines. */
@@ -55,7 +50,6 @@ export const dispatcherDefaults: Omit<DispatcherSettings, "account" | "channels"
   limits: cautiousLimits,
   listSize: 1_000,
   ahead: 2,
-  ready: 16,
   batchShare: 0.2,
   ageMs: 600_000,
   leaseMs: 2_000,
@@ -72,7 +66,10 @@ export const dispatcherDefaults: Omit<DispatcherSettings, "account" | "channels"
 
 const ms = (name: string, value: number) => Config.withDefault(Config.integer(name), value)
 
-/** From `DELIVERY_LIST_SIZE`, `DELIVERY_BATCH_SHARE`, `DELIVERY_AGE_MS`, `DELIVERY_LEASE_MS`, `DELIVERY_IDLE_MS`. */
+/**
+ * From `DELIVERY_LIST_SIZE`, `DELIVERY_BATCH_SHARE`, `DELIVERY_AGE_MS`, `DELIVERY_LEASE_MS`, `DELIVERY_IDLE_MS`,
+ * `DELIVERY_STATUS_FIRST_MS`, `DELIVERY_RELAY_MS`.
+ */
 export const dispatcherConfig = (
   account: Pick<DispatcherSettings, "account" | "channels" | "limits">
 ): Config.Config<DispatcherSettings> =>
@@ -81,5 +78,7 @@ export const dispatcherConfig = (
     batchShare: Config.withDefault(Config.number("DELIVERY_BATCH_SHARE"), dispatcherDefaults.batchShare),
     ageMs: ms("DELIVERY_AGE_MS", dispatcherDefaults.ageMs),
     leaseMs: ms("DELIVERY_LEASE_MS", dispatcherDefaults.leaseMs),
-    idleMs: ms("DELIVERY_IDLE_MS", dispatcherDefaults.idleMs)
+    idleMs: ms("DELIVERY_IDLE_MS", dispatcherDefaults.idleMs),
+    statusFirstMs: ms("DELIVERY_STATUS_FIRST_MS", dispatcherDefaults.statusFirstMs),
+    relayMs: ms("DELIVERY_RELAY_MS", dispatcherDefaults.relayMs)
   }).pipe(Config.map((configured) => ({ ...dispatcherDefaults, ...configured, ...account })))

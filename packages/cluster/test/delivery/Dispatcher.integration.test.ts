@@ -387,7 +387,7 @@ describe("realtime under a saturating batch (MAIL-4, G11)", () => {
     inHouse(
       { settings: { concurrency: { ...unbounded, total: 2 }, latency: { _tag: "Fixed", ms: 60 } } },
       Effect.gen(function*() {
-        yield* consider(batchOf(300))
+        yield* consider(batchOf(120))
         yield* dispatch()
         yield* pollUntil(report, (seen) => seen.sends > 1)
         yield* consider([{ run: "now", member: "quick", class: "realtime" }])
@@ -396,7 +396,7 @@ describe("realtime under a saturating batch (MAIL-4, G11)", () => {
         yield* pollUntil(status, (now) => now === "sent")
         expect((yield* tally)["due"]).toBeGreaterThan(0)
         yield* quiet
-        yield* exactlyOnce(301)
+        yield* exactlyOnce(121)
       })
     ))
 })

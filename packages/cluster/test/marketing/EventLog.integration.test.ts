@@ -1,5 +1,5 @@
-import { describe, expect, it } from "@effect/vitest"
 import { SqlClient } from "@effect/sql"
+import { describe, expect, it } from "@effect/vitest"
 import { EventLog, partitionOf } from "@hikyaku/cluster/marketing/EventLog"
 import { layer as eventLog } from "@hikyaku/cluster/marketing/EventLogSql"
 import { type Event, eventKey, eventType, type Happening } from "@hikyaku/domain/marketing/Event"
@@ -26,9 +26,12 @@ interface Entry {
 
 describe("event log", () => {
   it.layer(Layer.provideMerge(eventLog, marketingDatabase))((it) => {
-    const all = Effect.flatMap(SqlClient.SqlClient, (sql) =>
-      sql<Entry>`select partition, "offset"::float8 as "offset", source, event_id from event_log
-        order by partition, "offset"`)
+    const all = Effect.flatMap(
+      SqlClient.SqlClient,
+      (sql) =>
+        sql<Entry>`select partition, "offset"::float8 as "offset", source, event_id from event_log
+        order by partition, "offset"`
+    )
 
     it.effect("R13: a repeat is recognised by source and id, other content under a known id is refused", () =>
       Effect.gen(function*() {

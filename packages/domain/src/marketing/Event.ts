@@ -49,7 +49,11 @@ export const StockShort = Schema.TaggedStruct("StockShort", {
   tickets: Schema.Array(TicketId)
 })
 /** A cart line lapsed unbought. Made by the Product actor. */
-export const CartExpired = Schema.TaggedStruct("CartExpired", { ...memberProduct, ticket: TicketId, quantity: Quantity })
+export const CartExpired = Schema.TaggedStruct("CartExpired", {
+  ...memberProduct,
+  ticket: TicketId,
+  quantity: Quantity
+})
 export const CartAdded = Schema.TaggedStruct("CartAdded", { ...memberProduct, ticket: TicketId, quantity: Quantity })
 export const Viewed = Schema.TaggedStruct("Viewed", memberProduct)
 export const Favourited = Schema.TaggedStruct("Favourited", memberProduct)

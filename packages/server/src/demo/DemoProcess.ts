@@ -80,7 +80,8 @@ const stop = (child: ChildProcess, ended: Effect.Effect<string>) =>
   Effect.gen(function*() {
     if (child.exitCode !== null || child.signalCode !== null) return
     yield* Effect.sync(() => child.kill("SIGTERM"))
-    const end = yield* Effect.timeoutOption(ended, stopWithin)
+    // In a finalizer nothing can be interrupted unless it says so: without it the time limit would wait for the end.
+    const end = yield* Effect.timeoutOption(Effect.interruptible(ended), stopWithin)
     if (end._tag === "Some") return
     yield* Effect.logWarning(`process ${child.pid ?? 0} does not stop: SIGKILL`)
     yield* Effect.sync(() => child.kill("SIGKILL"))

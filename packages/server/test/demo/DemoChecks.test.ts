@@ -1,9 +1,9 @@
 /** Each check holds for figures that agree, and fails when one of its sides is off by one. */
+import { describe, expect, it } from "@effect/vitest"
 import type { SandboxReport } from "@hikyaku/cluster/delivery/sandbox/SandboxReport"
 import { type Check, checksOf, type Sent } from "@hikyaku/server/demo/DemoChecks"
 import type { TableFigures } from "@hikyaku/server/demo/DemoFigures"
 import { LatencyHistogram } from "@hikyaku/server/demo/LatencyHistogram"
-import { describe, expect, it } from "@effect/vitest"
 
 const none = { count: 0, p50: 0, p99: 0, max: 0 }
 

@@ -1,6 +1,6 @@
 /** Processes of the demo's cluster: real ones, that start, fail to, die and are stopped. */
-import * as DemoProcess from "@hikyaku/server/demo/DemoProcess"
 import { describe, expect, it } from "@effect/vitest"
+import * as DemoProcess from "@hikyaku/server/demo/DemoProcess"
 import { Effect, Exit, Scope } from "effect"
 import * as fs from "node:fs/promises"
 import * as os from "node:os"

@@ -1,9 +1,9 @@
 /** The replay's hand on the shop's clock, on a real database without anybody else. */
-import * as PgClient from "@effect/sql-pg/PgClient"
 import { SqlClient } from "@effect/sql"
-import { prepareDatabase } from "@hikyaku/server/Program"
-import * as ReplayClock from "@hikyaku/server/demo/ReplayClock"
+import * as PgClient from "@effect/sql-pg/PgClient"
 import { describe, expect, it } from "@effect/vitest"
+import * as ReplayClock from "@hikyaku/server/demo/ReplayClock"
+import { prepareDatabase } from "@hikyaku/server/Program"
 import { Effect, Fiber, Layer, Redacted, Schedule, TestClock } from "effect"
 import { freshDatabase } from "../../../../test/Database.ts"
 
@@ -25,18 +25,24 @@ const now = Effect.flatMap(SqlClient.SqlClient, (sql) =>
     (rows) => rows[0]?.at
   ))
 const product = (id: string, dueAt: number) =>
-  Effect.flatMap(SqlClient.SqlClient, (sql) =>
-    sql`insert into product values (${id}, 1, 'w', 'c', 0, to_timestamp(0), to_timestamp(${dueAt / 1000}::float8), '',
-      1000, 1000, 1, null, null, false, false, 0, 0, 0, 0, 0, 0, 0, 0)`)
+  Effect.flatMap(
+    SqlClient.SqlClient,
+    (sql) =>
+      sql`insert into product values (${id}, 1, 'w', 'c', 0, to_timestamp(0), to_timestamp(${dueAt / 1000}::float8), '',
+      1000, 1000, 1, null, null, false, false, 0, 0, 0, 0, 0, 0, 0, 0)`
+  )
 
 /** What runners do: timers that are due fire. Notes at which instant each did. */
 const fireTimers = (fired: Array<readonly [string, number]>) =>
-  Effect.flatMap(SqlClient.SqlClient, (sql) =>
-    sql<{ readonly id: string; readonly at: number }>`update product set due_at = null where due_at <= shop_now()
+  Effect.flatMap(
+    SqlClient.SqlClient,
+    (sql) =>
+      sql<{ readonly id: string; readonly at: number }>`update product set due_at = null where due_at <= shop_now()
       returning id, (extract(epoch from shop_now()) * 1000)::float8 as at`.pipe(
-      Effect.tap((rows) => Effect.sync(() => fired.push(...rows.map(({ at, id }) => [id, at] as const)))),
-      Effect.repeat(Schedule.spaced("5 millis"))
-    ))
+        Effect.tap((rows) => Effect.sync(() => fired.push(...rows.map(({ at, id }) => [id, at] as const)))),
+        Effect.repeat(Schedule.spaced("5 millis"))
+      )
+  )
 
 describe("R6: the replay's clock", () => {
   it.scopedLive("moves on and never back, and makes room for outcomes of its time", () =>

@@ -1,8 +1,8 @@
-import type { Step } from "@hikyaku/domain/replay/Step"
-import { inStretches } from "@hikyaku/server/demo/ReplayDriver"
-import { nextRest } from "@hikyaku/server/demo/ReplayClock"
-import { LatencyHistogram } from "@hikyaku/server/demo/LatencyHistogram"
 import { describe, expect, it } from "@effect/vitest"
+import type { Step } from "@hikyaku/domain/replay/Step"
+import { LatencyHistogram } from "@hikyaku/server/demo/LatencyHistogram"
+import { nextRest } from "@hikyaku/server/demo/ReplayClock"
+import { inStretches } from "@hikyaku/server/demo/ReplayDriver"
 import { Chunk, Effect, Stream } from "effect"
 
 const start = Date.UTC(2026, 0, 5, 9)
@@ -21,7 +21,9 @@ describe("stretches of a stream", () => {
   const stretches = (steps: ReadonlyArray<Step>, stepsMax = 100) =>
     inStretches(Stream.fromIterable(steps), { lengthMs: 60 * minute, stepsMax }).pipe(
       Stream.runCollect,
-      Effect.map((found) => Chunk.toReadonlyArray(found).map((stretch) => stretch.map(({ at }) => (at - start) / minute)))
+      Effect.map((found) =>
+        Chunk.toReadonlyArray(found).map((stretch) => stretch.map(({ at }) => (at - start) / minute))
+      )
     )
 
   it.effect("hold every step once, in order, the last one too", () =>

@@ -1,10 +1,10 @@
+import { describe, expect, it } from "@effect/vitest"
 import { commandIdFrom } from "@hikyaku/domain/Identifier"
 import { generateShop } from "@hikyaku/domain/replay/GeneratedShop"
 import { GeneratedShopOptions } from "@hikyaku/domain/replay/GeneratedShopOptions"
 import { isOpening, type Step } from "@hikyaku/domain/replay/Step"
 import { cartMsDefault } from "@hikyaku/domain/stock/Product"
 import { changesProduct, endsBefore, orderOf, type Place } from "@hikyaku/server/demo/ReplayOrder"
-import { describe, expect, it } from "@effect/vitest"
 import { Schema } from "effect"
 
 const start = Date.UTC(2026, 0, 5, 9)
@@ -127,7 +127,8 @@ const carryOut = (places: ReadonlyArray<Place>): ReadonlyArray<number> => {
   while (order.length < places.length) {
     const next = places.findLastIndex((place, n) =>
       !sent.has(n) &&
-      (place._tag === "Batched" || (place.answered.every((m) => sent.has(m)) && (place.sent < 0 || sent.has(place.sent))))
+      (place._tag === "Batched" ||
+        (place.answered.every((m) => sent.has(m)) && (place.sent < 0 || sent.has(place.sent))))
     )
     if (next < 0) throw new Error(`nothing can go after ${order.length} of ${places.length} steps`)
     sent.add(next)

@@ -38,7 +38,9 @@ begin
   end loop;
   for part in
     select c.relname from pg_inherits i join pg_class c on c.oid = i.inhrelid
-    where drop_older and i.inhparent = 'outcome'::regclass and substr(c.relname, 9)::bigint < from_ms / day
+    where drop_older and i.inhparent = 'outcome'::regclass
+      -- The planner may look at other relations' names first: only numbers are cast.
+      and case when c.relname ~ '^outcome_[0-9]+$' then substr(c.relname, 9)::bigint < from_ms / day else false end
   loop
     execute format('drop table %I', part.relname);
   end loop;
