@@ -15,7 +15,7 @@ import { ReplayClock } from "./ReplayClock.ts"
 import { endsBefore, orderOf, type StretchLimits } from "./ReplayOrder.ts"
 
 /** A stretch is an hour of the logical clock, and bounded in what is under way between two rests. */
-export const stretchLimits: StretchLimits = { lengthMs: 3_600_000, stepsMax: 5_000 }
+export const stretchLimits: StretchLimits = { lengthMs: 7_200_000, stepsMax: 5_000 }
 /** Calls under way at one time. */
 const callsMax = 128
 /** How often the clock follows the steps, real time. */
