@@ -14,7 +14,7 @@ import { makeCalls, type Seen } from "./ReplayCalls.ts"
 import { ReplayClock } from "./ReplayClock.ts"
 import { endsBefore, orderOf, type StretchLimits } from "./ReplayOrder.ts"
 
-/** A stretch is an hour of the logical clock, and bounded in what is under way between two rests. */
+/** A stretch is two hours of the logical clock, well below the time that messages have; and bounded in its steps. */
 export const stretchLimits: StretchLimits = { lengthMs: 7_200_000, stepsMax: 5_000 }
 /** Calls under way at one time. */
 const callsMax = 128
