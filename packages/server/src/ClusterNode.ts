@@ -8,7 +8,7 @@ import type { SqlClient } from "@effect/sql"
 import { PgClient } from "@effect/sql-pg"
 import * as Detector from "@hikyaku/cluster/actor/Detector"
 import { defaultGroup, hotGroup } from "@hikyaku/cluster/actor/Placement"
-import { Duration, Layer, Option, type Redacted, Schedule } from "effect"
+import { Duration, Layer, Option, type Redacted } from "effect"
 
 export interface NodeAddress {
   readonly host: string
@@ -30,12 +30,6 @@ const sharding = {
   simulateRemoteSerialization: false
 } as const
 
-/**
- * The library makes its tables with "if not exists", which two processes that start at once on an empty database can both
- * find true; whoever loses finds them there when it tries again.
- */
-const startAgain = Schedule.spaced(Duration.millis(200)).pipe(Schedule.intersect(Schedule.recurs(5)))
-
 /** The process's database client. Its sessions carry the member's name, so that a hung runner's can be ended. */
 export const databaseLayer = (
   url: Redacted.Redacted,
@@ -51,7 +45,7 @@ export const runnerLayer = (
     Layer.provideMerge(
       NodeClusterSocket.layer({
         shardingConfig: { ...sharding, runnerAddress: Option.some(RunnerAddress.make(address.host, address.port)) }
-      }).pipe(Layer.retry(startAgain))
+      })
     ),
     Layer.orDie
   )
@@ -62,9 +56,7 @@ export const gatewayLayer = (
 ): Layer.Layer<Sharding.Sharding | Runners.Runners, never, SqlClient.SqlClient> =>
   Detector.layer(name).pipe(
     Layer.provideMerge(
-      NodeClusterSocket.layer({ clientOnly: true, shardingConfig: { ...sharding, runnerAddress: Option.none() } }).pipe(
-        Layer.retry(startAgain)
-      )
+      NodeClusterSocket.layer({ clientOnly: true, shardingConfig: { ...sharding, runnerAddress: Option.none() } })
     ),
     Layer.orDie
   )

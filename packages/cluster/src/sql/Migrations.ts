@@ -1,6 +1,7 @@
 /** Brings a database to this version's schema. Any number of processes may start at once: one migrates, the others wait. */
+import { ShardingConfig, SqlMessageStorage, SqlRunnerStorage } from "@effect/cluster"
 import { Migrator, SqlClient } from "@effect/sql"
-import { Effect } from "effect"
+import { Effect, Layer } from "effect"
 import { sql as runtime } from "./migrations/0001_runtime.ts"
 import { sql as stock } from "./migrations/0010_stock.ts"
 import { sql as marketing } from "./migrations/0020_marketing.ts"
@@ -22,7 +23,16 @@ const statement = (text: string) => Effect.flatMap(SqlClient.SqlClient, (sql) =>
 /** Key of the advisory lock under which migrations run. */
 const lockKey = 7_411_001
 
-/** Runs what is missing, each migration once; answers their numbers and names. */
+/**
+ * The cluster library makes its tables when its storages are built, with "if not exists", which processes that start at
+ * once on an empty database can all find true; those that lose die. Building them once under the lock makes the tables.
+ */
+const libraryTables = Layer.build(Layer.merge(SqlRunnerStorage.layer, SqlMessageStorage.layer)).pipe(
+  Effect.provide(ShardingConfig.layer({})),
+  Effect.scoped
+)
+
+/** Runs what is missing, each migration once, and makes the cluster library's tables; answers the migrations' numbers and names. */
 export const migrate = Effect.scoped(Effect.gen(function*() {
   const sql = yield* SqlClient.SqlClient
   // A session's lock on a connection of its own: it outlives the transactions below and ends with the process.
@@ -31,6 +41,7 @@ export const migrate = Effect.scoped(Effect.gen(function*() {
   yield* Effect.addFinalizer(() =>
     Effect.ignoreLogged(connection.executeUnprepared(`select pg_advisory_unlock(${lockKey})`, [], undefined))
   )
+  yield* libraryTables
   return yield* Migrator.make({})({
     loader: Migrator.fromRecord(
       Object.fromEntries(Object.entries(numbered).map(([name, text]) => [name, statement(text)]))

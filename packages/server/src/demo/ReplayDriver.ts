@@ -17,7 +17,7 @@ import { endsBefore, orderOf, type StretchLimits } from "./ReplayOrder.ts"
 /** A stretch is two hours of the logical clock, well below the time that messages have; and bounded in its steps. */
 export const stretchLimits: StretchLimits = { lengthMs: 7_200_000, stepsMax: 5_000 }
 /** Calls under way at one time. */
-const callsMax = 128
+const callsMax = 256
 /** How often the clock follows the steps, real time. */
 const followEvery = Duration.millis(100)
 /** Events of openings published between two looks at what has become of them. */
