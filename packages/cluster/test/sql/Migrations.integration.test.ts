@@ -13,8 +13,13 @@ describe("Migrations", () => {
     Effect.gen(function*() {
       const { url } = yield* freshDatabase()
       // What each process does at its start: the schema, then the cluster library's storages.
+      const allMigrated = yield* Effect.makeLatch()
+      let migrated = 0
       const start = Effect.gen(function*() {
         const ran = yield* migrate
+        migrated += 1
+        if (migrated === processes) yield* allMigrated.open
+        yield* allMigrated.await
         yield* Layer.build(Layer.merge(SqlRunnerStorage.layer, SqlMessageStorage.layer))
         return ran
       }).pipe(
