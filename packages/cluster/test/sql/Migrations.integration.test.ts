@@ -2,9 +2,9 @@ import { ShardingConfig, SqlMessageStorage, SqlRunnerStorage } from "@effect/clu
 import { SqlClient } from "@effect/sql"
 import * as PgClient from "@effect/sql-pg/PgClient"
 import { assert, describe, it } from "@effect/vitest"
+import { migrate } from "@hikyaku/cluster/sql/Migrations"
 import { Array, Effect, Layer, Redacted } from "effect"
 import { freshDatabase } from "../../../../test/Database.ts"
-import { migrate } from "../../src/sql/Migrations.ts"
 
 const processes = 6
 
