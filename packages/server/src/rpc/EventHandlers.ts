@@ -86,9 +86,14 @@ export const layer = EventApi.toLayer(Effect.gen(function*() {
 
   const judgeAll = (events: ReadonlyArray<Event>) =>
     Effect.gen(function*() {
-      const now = clock.now()
-      const judgeNow = judgeTime(bounds, now)
-      const fault = firstFault(events, (event, path) => judgeType(event, path) ?? judgeNow(event, path))
+      const judgeTimes = () => {
+        const now = clock.now()
+        return firstFault(events, judgeTime(bounds, now))
+      }
+      const ofTime = judgeTimes()
+      // A replay may have moved the clock, or taken it over, since this process last read it.
+      if (ofTime !== null) yield* clock.refresh
+      const fault = firstFault(events, judgeType) ?? (ofTime === null ? null : judgeTimes())
       if (fault !== null) return yield* fault
       if (firstFault(events, judgeCustom(custom.known, [])) === null) return
       // Another gateway may have registered the type, or the field, since it was last read.

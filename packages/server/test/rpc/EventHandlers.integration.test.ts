@@ -1,6 +1,7 @@
 /** Events from outside: what is taken, what is refused and where, and that a refused call leaves nothing behind (G16). */
 import { SqlClient } from "@effect/sql"
 import { expect, layer } from "@effect/vitest"
+import { ShopClock } from "@hikyaku/cluster/actor/ShopClock"
 import { Hikyaku } from "@hikyaku/domain/api/Client"
 import type { Event } from "@hikyaku/domain/api/EventApi"
 import { Effect } from "effect"
@@ -54,6 +55,22 @@ layer(TestApi.layer(), { excludeTestServices: true })("event.publish", (it) => {
       yield* refused("events[0].at", viewed("b1", { at: now + 3_600_000 }))
       yield* refused("events[1].at", viewed("b2"), viewed("b3", { at: now - 500 * 86_400_000 }))
     }).pipe(Effect.provide(TestApi.webSocketClient)))
+
+  it.effect("R6 the clock that a replay has just moved counts, not the one that this process read before", () =>
+    Effect.gen(function*() {
+      const sql = yield* SqlClient.SqlClient
+      const later = now + 30 * 86_400_000
+      yield* Effect.acquireRelease(
+        sql`update shop_clock set mode = 'logical', instant = to_timestamp(${later / 1000}::float8)`,
+        () =>
+          Effect.zipRight(
+            Effect.orDie(sql`update shop_clock set mode = 'real', instant = null`),
+            Effect.flatMap(ShopClock, (clock) => clock.refresh)
+          )
+      )
+      expect(yield* publish(viewed("r6", { at: later }))).toMatchObject([{ _tag: "Appended" }])
+      yield* refused("events[0].at", viewed("r6-ahead", { at: later + 3_600_000 }))
+    }).pipe(Effect.scoped, Effect.provide(TestApi.webSocketClient)))
 
   it.effect("G16 custom events must be registered, with their fields", () =>
     Effect.gen(function*() {
