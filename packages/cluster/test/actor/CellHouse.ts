@@ -1,6 +1,7 @@
 /** Cells over one memory store, driven by the test clock: what the tests of the runtime are made of. */
 import type { ActorKind } from "@hikyaku/cluster/actor/ActorKind"
-import { Cell, type CellLimits } from "@hikyaku/cluster/actor/Cell"
+import { Cell } from "@hikyaku/cluster/actor/Cell"
+import type { CellLimits } from "@hikyaku/cluster/actor/CellLimits"
 import { Journal, type KindJournal, type Unit } from "@hikyaku/cluster/actor/Journal"
 import { type CommitFate, layer as memory, MemoryStore } from "@hikyaku/cluster/actor/JournalMemory"
 import type { WireCommand, WireReply } from "@hikyaku/cluster/actor/Wire"
