@@ -37,14 +37,19 @@ export const databaseLayer = (
 ): Layer.Layer<SqlClient.SqlClient | PgClient.PgClient> =>
   Layer.orDie(PgClient.layer({ url, maxConnections: connectionsMax, applicationName: name }))
 
-/** A runner at this address. */
+/** A runner at this address, which takes shards of these groups. */
 export const runnerLayer = (
-  address: NodeAddress
+  address: NodeAddress,
+  assignedShardGroups: ReadonlyArray<string> = groups
 ): Layer.Layer<Sharding.Sharding | Runners.Runners, never, SqlClient.SqlClient> =>
   Detector.layer(`${address.host}:${address.port}`).pipe(
     Layer.provideMerge(
       NodeClusterSocket.layer({
-        shardingConfig: { ...sharding, runnerAddress: Option.some(RunnerAddress.make(address.host, address.port)) }
+        shardingConfig: {
+          ...sharding,
+          assignedShardGroups,
+          runnerAddress: Option.some(RunnerAddress.make(address.host, address.port))
+        }
       })
     ),
     Layer.orDie

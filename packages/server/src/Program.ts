@@ -19,7 +19,7 @@ import { Effect, Layer, type Redacted } from "effect"
 import * as Api from "./Api.ts"
 import { databaseLayer, gatewayLayer, type NodeAddress, runnerLayer } from "./ClusterNode.ts"
 import * as ProviderClient from "./http/ProviderClient.ts"
-import { providerLimitsConfig, shopConfig, stockMeaningConfig } from "./Settings.ts"
+import { providerLimitsConfig, shardGroupsConfig, shopConfig, stockMeaningConfig } from "./Settings.ts"
 
 /** Brings the database to this version and makes sure that outcomes have a place to go; safe to run in many processes. */
 export const prepareDatabase = Effect.andThen(migrate, Retention.keepOutcomes)
@@ -64,11 +64,15 @@ const mail = Layer.unwrapEffect(Effect.gen(function*() {
 /** All that a runner does, on a member of the cluster that is given. */
 const work = Layer.merge(ClusterRunner.runner, mail).pipe(Layer.provide(Catalogue.layer), Layer.provide(shop))
 
+/** The runner's part in the cluster, in the shard groups that its configuration names. */
+const memberOf = (address: NodeAddress) =>
+  Layer.unwrapEffect(Effect.map(shardGroupsConfig, (groups) => runnerLayer(address, groups)))
+
 /** A runner, listening for other members at this address. */
 export const runner = (url: Redacted.Redacted, address: NodeAddress) =>
   work.pipe(
     Layer.provideMerge(ClusterRunner.client),
-    Layer.provideMerge(runnerLayer(address)),
+    Layer.provideMerge(memberOf(address)),
     Layer.provide(storage(url, `hikyaku-runner ${address.host}:${address.port}`))
   )
 
@@ -85,6 +89,6 @@ export const gateway = (url: Redacted.Redacted, name: string) =>
 export const all = (url: Redacted.Redacted, address: NodeAddress) =>
   Layer.merge(work, Api.layer.pipe(Layer.provide(shop))).pipe(
     Layer.provideMerge(ClusterRunner.client),
-    Layer.provideMerge(runnerLayer(address)),
+    Layer.provideMerge(memberOf(address)),
     Layer.provideMerge(storage(url, `hikyaku-runner ${address.host}:${address.port}`))
   )

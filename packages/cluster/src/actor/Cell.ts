@@ -3,10 +3,12 @@
  * order of arrival, commits everything in one round trip, replies. While it commits, the next commands gather. One commit
  * is in flight per cell (R4); nothing leaves before the journal has confirmed what it rests on (R1).
  */
-import { CommandId, commandTime } from "@hikyaku/domain/Identifier"
-import { Cause, Duration, Effect, ParseResult, Schema } from "effect"
+import { type CommandId, commandTime } from "@hikyaku/domain/Identifier"
+import { Cause, Duration, Effect, ParseResult } from "effect"
 import type { ActorKind } from "./ActorKind.ts"
+import { admission } from "./Admission.ts"
 import { type CellLimits, cellLimitsDefault } from "./CellLimits.ts"
+import { HeatGauge } from "./Heat.ts"
 import { type Entry, Intake } from "./Intake.ts"
 import type { KindJournal, Outcome, Verdict } from "./Journal.ts"
 import { buildPart, type Decided, decideRound, type Part, recordKey } from "./Round.ts"
@@ -24,6 +26,10 @@ export interface CellOptions<State, Command, Reply, Event> {
   readonly clock: { readonly now: () => number; readonly real: () => number; readonly logical: () => boolean }
   readonly monotonic: () => number
   readonly limits?: Partial<CellLimits> | undefined
+  /** The shared cell of an actor of which nothing is stored; this very cell when left out. */
+  readonly home?: ((actor: string) => string) | undefined
+  /** Whether it counts what its actors are sent, for whoever looks for hot ones. */
+  readonly gauge?: boolean | undefined
 }
 
 /** How long a cell waits before it tries a store again that did not answer; doubles up to the maximum. */
@@ -31,17 +37,11 @@ const backOffMin = 20
 const backOffMax = 1000
 /** How long a cell that stops waits for the round under way; then its commands are sent on, their ids tell what happened. */
 const stopGrace = Duration.seconds(3)
-/** Longest id of an actor, in characters. */
-const actorLengthMax = 256
-
-const isCommandId = Schema.is(CommandId)
-/** What a store can hold as a key: anything else would fail the queries of the whole round (R2). */
-const isActorId = (actor: string): boolean =>
-  actor.length > 0 && actor.length <= actorLengthMax && actor.isWellFormed() && !actor.includes("\u0000")
-
 export class Cell<State, Command, Reply, Event> {
   readonly intake: Intake
   readonly name: string
+  /** What its actors were sent; null: nobody wants to know. */
+  readonly heat: HeatGauge | null
   private readonly options: CellOptions<State, Command, Reply, Event>
   private readonly limits: CellLimits
   private readonly live = new Map<string, Live<State>>()
@@ -64,13 +64,14 @@ export class Cell<State, Command, Reply, Event> {
     this.intake = new Intake(this.limits)
     this.isCommand = ParseResult.is(options.kind.command)
     this.generation = options.generation()
+    this.heat = options.gauge === true ? new HeatGauge() : null
   }
 
-  /** Takes commands in; `reply` is called once per command, in any order. */
+  /** Takes commands in; `reply` is called once per command, in any order, and says `false` if nobody is there to hear it. */
   offer(
     commands: ReadonlyArray<WireCommand>,
     bytesEach: number,
-    reply: (index: number, reply: WireReply) => void
+    reply: (index: number, reply: WireReply) => unknown
   ): void {
     const now = this.options.monotonic()
     for (let i = 0; i < commands.length; i++) {
@@ -186,6 +187,7 @@ export class Cell<State, Command, Reply, Event> {
   private forget(): void {
     this.live.clear()
     this.remembered.clear()
+    this.intake.forget()
   }
 
   /** Whether the store has had another history since this round began (R5); then nothing that is in memory counts. */
@@ -198,28 +200,11 @@ export class Cell<State, Command, Reply, Event> {
 
   /** Drops what nobody waits for any more, what is too old or too new to be told from a repeat, what is no address. */
   private admit(entries: ReadonlyArray<Entry>): Array<Entry> {
-    const { clock } = this.options
-    const monotonic = this.options.monotonic()
-    const real = clock.real()
-    // A replay's ids are as old as its record, and its outcomes are all kept.
-    const oldest = clock.logical() ? Number.NEGATIVE_INFINITY : real - this.limits.retention
-    const newest = clock.logical() ? Number.POSITIVE_INFINITY : real + this.limits.aheadMax
+    const admit = admission(this.limits, this.options.clock, this.options.monotonic())
     return entries.filter((entry) => {
-      if (entry.expiresAt <= monotonic) {
-        this.intake.reply(entry, { _tag: "Late" })
-        return false
-      }
-      if (!isCommandId(entry.id) || !isActorId(entry.actor)) {
-        this.intake.reply(entry, { _tag: "Fault", reason: "not the id of a command, or not that of an actor" })
-        return false
-      }
-      const time = commandTime(entry.id)
-      if (time < oldest || time > newest) {
-        const reason = `the id's time is outside [now - ${this.limits.retention} ms, now + ${this.limits.aheadMax} ms]`
-        this.intake.reply(entry, { _tag: "Expired", reason })
-        return false
-      }
-      return true
+      const refusal = admit(entry)
+      if (refusal !== null) this.intake.reply(entry, refusal)
+      return refusal === null
     })
   }
 
@@ -312,6 +297,7 @@ export class Cell<State, Command, Reply, Event> {
     const { elsewhere, parts } = decideRound({
       kind,
       name: this.name,
+      home: this.options.home ?? (() => this.name),
       isCommand: this.isCommand,
       clock,
       monotonic,
@@ -321,6 +307,7 @@ export class Cell<State, Command, Reply, Event> {
         return this.remembered.get(key) ?? known.get(key)
       }
     }, entries)
+    if (this.heat !== null) { for (const { builder, decided } of parts) this.heat.count(builder.actor, decided.length) }
     for (const { cell, entry } of elsewhere) {
       this.live.delete(entry.actor)
       this.intake.reply(entry, { _tag: "Moved", cell })
@@ -348,7 +335,8 @@ export class Cell<State, Command, Reply, Event> {
       case "Committed": {
         // Set anew so that the map stays in the order of use.
         this.live.delete(actor)
-        if (live.fence.version > 0) this.live.set(actor, live)
+        // What has moved is its new cell's; of what is not stored there is nothing to keep.
+        if (live.fence.version > 0 && live.fence.cell === this.name) this.live.set(actor, live)
         if (fault !== undefined) {
           this.refused(decided, fault)
           return

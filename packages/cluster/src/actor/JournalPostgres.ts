@@ -8,7 +8,7 @@ import pg from "pg"
 import type { ActorKind } from "./ActorKind.ts"
 import { CommitUnknown, Journal, JournalUnavailable, type KindJournal, type Unit, type Verdict } from "./Journal.ts"
 import { CommitGroup, fill, type Filled } from "./JournalGroup.ts"
-import { commitSql, dueSql, loadChildSql, loadMainSql, outcomesSql } from "./JournalSql.ts"
+import { commitSql, dueSql, hotSql, loadChildSql, loadMainSql, outcomesSql } from "./JournalSql.ts"
 import type { Row } from "./Table.ts"
 
 export class JournalSettings extends Context.Tag("@hikyaku/cluster/JournalSettings")<JournalSettings, {
@@ -248,7 +248,8 @@ const make = Effect.gen(function*() {
             if (at >= 0) queue.splice(at, 1)
           })
         }),
-      due: (cells, now, limit) => query(`due:${kind.name}`, dueSql(kind.main), [cells, now, limit])
+      due: (cells, now, limit) => query(`due:${kind.name}`, dueSql(kind.main), [cells, now, limit]),
+      hot: (limit) => query(`hot:${kind.name}`, hotSql(kind.main), [limit])
     }
   }
 

@@ -6,6 +6,8 @@ import type { CommandId } from "@hikyaku/domain/Identifier"
 import type { ActorKind } from "./ActorKind.ts"
 import type { Entry } from "./Intake.ts"
 import type { Outcome } from "./Journal.ts"
+import { hotCellOf } from "./Placement.ts"
+import { isRelocate, type Relocate, type Relocated } from "./Relocation.ts"
 import { type Built, type Live, UnitBuilder } from "./UnitBuilder.ts"
 import { fingerprint, type WireReply } from "./Wire.ts"
 
@@ -33,6 +35,8 @@ export interface RoundOptions<State, Command, Reply, Event> {
   readonly kind: ActorKind<State, Command, Reply, Event>
   /** The cell that decides. */
   readonly name: string
+  /** The shared cell of an actor: where it lives as long as nothing else is stored. */
+  readonly home: (actor: string) => string
   readonly isCommand: (value: unknown) => value is Command
   readonly clock: { readonly now: () => number; readonly real: () => number; readonly logical: () => boolean }
   readonly monotonic: () => number
@@ -52,30 +56,46 @@ export const decideRound = <State, Command, Reply, Event>(
   options: RoundOptions<State, Command, Reply, Event>,
   entries: ReadonlyArray<Entry>
 ): Round<State, Command, Reply, Event> => {
-  const { clock, isCommand, kind, live, monotonic, name, recorded } = options
+  const { clock, home, isCommand, kind, live, monotonic, name, recorded } = options
   const parts = new Map<string, Part<State, Command, Reply, Event>>()
   const elsewhere: Array<{ readonly entry: Entry; readonly cell: string }> = []
   const now = clock.now()
   const logical = clock.logical()
   const realAhead = clock.real() - monotonic()
-  for (const entry of entries) {
+  for (const entry of takeOversFirst(entries)) {
     const { actor, command, id } = entry
-    const base = live(actor) ?? unborn(kind, actor, name)
-    const home = base.fence.cell
-    if (home !== name) {
-      // It lives elsewhere (R8); where, is asked anew every time.
-      elsewhere.push({ entry, cell: home })
+    const base = live(actor) ?? unborn(kind, actor, home(actor))
+    let part = parts.get(actor)
+    if (part === undefined) {
+      if (base.fence.cell !== name && !takesOver(entry, name === home(actor))) {
+        // It lives elsewhere (R8); where, is asked anew every time.
+        elsewhere.push({ entry, cell: base.fence.cell })
+        continue
+      }
+      parts.set(actor, part = { builder: new UnitBuilder(kind, actor, base), decided: [] })
+    }
+    const { builder, decided } = part
+    if (builder.cell !== name && !takesOver(entry, name === home(actor))) {
+      // Behind its move: sent on in order, once the move is committed (R8).
+      decided.push({
+        entry,
+        reply: { _tag: "Moved", cell: builder.cell },
+        lasting: false,
+        until: Number.POSITIVE_INFINITY
+      })
       continue
     }
-    let part = parts.get(actor)
-    if (part === undefined) parts.set(actor, part = { builder: new UnitBuilder(kind, actor, base), decided: [] })
-    const { builder, decided } = part
     try {
       const hash = entry.hash ??= fingerprint(command)
       const earlier = recorded(actor, id)
       if (earlier !== undefined) {
         const reply: WireReply = earlier.hash === hash ? { _tag: "Reply", reply: earlier.reply } : { _tag: "Differs" }
         decided.push({ entry, reply, lasting: true, until: Number.POSITIVE_INFINITY })
+        continue
+      }
+      if (isRelocate(command)) {
+        const { reply, moved } = place(builder, command, entry, home(actor), realAhead)
+        decided.push({ entry, reply: { _tag: "Reply", reply }, lasting: moved, until: entry.expiresAt })
         continue
       }
       if (!isCommand(command)) throw new Error(`not a command of ${kind.name}`)
@@ -91,6 +111,41 @@ export const decideRound = <State, Command, Reply, Event>(
     }
   }
   return { parts: [...parts.values()], elsewhere }
+}
+
+const takesOver = ({ command }: Entry, atHome: boolean): boolean =>
+  atHome && isRelocate(command) && command.takeOver && !command.hot
+
+/**
+ * What takes an actor over comes first: whoever it is for cannot have been waiting for commands that no cell would decide,
+ * and those that are in the round with it are then decided in their order, all of them.
+ */
+const takeOversFirst = (entries: ReadonlyArray<Entry>): ReadonlyArray<Entry> => {
+  const first = entries.filter((entry) => takesOver(entry, true))
+  return first.length === 0 ? entries : [...first, ...entries.filter((entry) => !takesOver(entry, true))]
+}
+
+/** Moves the actor, if it is not there yet. */
+const place = <State, Command, Reply, Event>(
+  builder: UnitBuilder<State, Command, Reply, Event>,
+  { hot }: Relocate,
+  { actor, expiresAt, hash, id }: Entry,
+  home: string,
+  realAhead: number
+): { readonly reply: Relocated; readonly moved: boolean } => {
+  const cell = hot ? hotCellOf(actor) : home
+  // An entity's id may not contain it.
+  if (cell.includes("/")) throw new Error(`${actor} cannot have a cell of its own`)
+  if (builder.unborn || builder.cell === cell) {
+    builder.ask(id)
+    const reply: Relocated = builder.unborn
+      ? { _tag: "NotStored" }
+      : { _tag: "Relocated", cell: builder.cell, epoch: builder.epoch }
+    return { reply, moved: false }
+  }
+  const reply: Relocated = { _tag: "Relocated", cell, epoch: builder.epoch + 1 }
+  builder.move(cell, { command: id, hash: hash ?? "", reply }, realAhead + expiresAt)
+  return { reply, moved: true }
 }
 
 /** An actor of which nothing is stored yet. */

@@ -36,6 +36,8 @@ export interface Opening<State> {
   /** ms by which this cell's clock is ahead of the store's. */
   readonly ahead?: number | (() => number)
   readonly logical?: boolean
+  /** The shared cell of an actor; every cell is its actors' own otherwise. */
+  readonly home?: (actor: string) => string
   /** Puts something between the cell and the store. */
   readonly journal?: (journal: KindJournal<State>) => KindJournal<State>
   readonly generation?: () => number
@@ -63,7 +65,8 @@ export const makeHouse = Effect.gen(function*() {
       generation: opening.generation ?? journals.generation,
       clock: { now: own, real: own, logical: () => opening.logical ?? false },
       monotonic: () => clock.unsafeCurrentTimeMillis(),
-      limits: opening.limits
+      limits: opening.limits,
+      home: opening.home
     })
   }
 
