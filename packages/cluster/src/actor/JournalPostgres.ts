@@ -25,7 +25,13 @@ export class JournalSettings extends Context.Tag("@hikyaku/cluster/JournalSettin
   /** Most commands in one group (R23). */
   readonly commandsMax: number
 }>() {
-  static readonly defaults = { session: "hikyaku-journal", lanes: 2, connections: 8, unitsMax: 1024, commandsMax: 2048 } as const
+  static readonly defaults = {
+    session: "hikyaku-journal",
+    lanes: 2,
+    connections: 8,
+    unitsMax: 1024,
+    commandsMax: 2048
+  } as const
   static readonly layer = (url: Redacted.Redacted, session: string = JournalSettings.defaults.session) =>
     Layer.succeed(JournalSettings, { url, ...JournalSettings.defaults, session })
   /** From the environment: DATABASE_URL. */

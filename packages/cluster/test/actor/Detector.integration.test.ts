@@ -113,9 +113,7 @@ describe("R22: the detector", () => {
           Layer.fresh(journalLayer).pipe(
             Layer.provide(JournalSettings.layer(Redacted.make(named.href), journalSession(member)))
           )
-        ).pipe(Effect.flatMap((context) =>
-          Context.get(context, Journal).of(counterKind).load(["a"]).pipe(Effect.exit)
-        ))
+        ).pipe(Effect.flatMap((context) => Context.get(context, Journal).of(counterKind).load(["a"]).pipe(Effect.exit)))
       const sessions = database<{ readonly name: string }>`select application_name as name from pg_stat_activity
         where datname = current_database() and application_name like 'hikyaku-journal%' order by 1`
       yield* journalOf("r1:1")
