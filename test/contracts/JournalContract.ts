@@ -235,6 +235,30 @@ export const journalContract = <R = never>(
           expect((yield* j.due(["z1", "z2"], start + 5, 2)).map((each) => each.actor)).toEqual(["l5", "l2"])
         }))
 
+      it.effect("R8: a move is a change whose base is the old cell; who lives in a cell of its own is found", () =>
+        Effect.gen(function*() {
+          const j = yield* journal
+          yield* verdicts([unit("q1"), unit("q2"), unit("q3")])
+          const to = (actor: string, cell: string, epoch: number, from: Unit["base"]) =>
+            unit(actor, { base: from, change: change({ cell, epoch }) })
+          expect(
+            yield* verdicts([
+              to("q1", "hot-q1", 1, base(1)),
+              to("q2", "hot-q2", 1, base(1)),
+              to("q3", "hot-q3", 1, base(1, "w1", "c9"))
+            ])
+          ).toEqual(["Committed", "Committed", "Stale"])
+          const hot = Effect.map(j.hot(100), (all) => all.filter(({ actor }) => actor.startsWith("q")))
+          expect(yield* hot).toEqual([{ actor: "q1", cell: "hot-q1" }, { actor: "q2", cell: "hot-q2" }])
+          expect(yield* j.hot(1)).toHaveLength(1)
+          // Whoever has not heard of the move, or of one back and forth, writes nothing.
+          expect(yield* verdicts([unit("q1", { base: base(2) })])).toEqual(["Stale"])
+          expect(yield* verdicts([to("q1", "c1", 2, base(2, "w1", "hot-q1", 0))])).toEqual(["Stale"])
+          expect(yield* verdicts([to("q1", "c1", 2, base(2, "w1", "hot-q1", 1))])).toEqual(["Committed"])
+          expect((yield* j.load(["q1"]))[0]?.fence).toMatchObject({ cell: "c1", epoch: 2 })
+          expect((yield* hot).map(({ actor }) => actor)).toEqual(["q2"])
+        }))
+
       it.effect("G5: of many racing writers on one base exactly one commits", () =>
         Effect.gen(function*() {
           yield* verdicts([unit("m")])

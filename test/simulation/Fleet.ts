@@ -3,7 +3,8 @@
  * cells move, or move while the old owner goes on unaware. Who is asked for a cell follows the fleet's directory.
  */
 import type { ActorKind } from "@hikyaku/cluster/actor/ActorKind"
-import { Cell, type CellLimits } from "@hikyaku/cluster/actor/Cell"
+import { Cell } from "@hikyaku/cluster/actor/Cell"
+import type { CellLimits } from "@hikyaku/cluster/actor/CellLimits"
 import type { Journal } from "@hikyaku/cluster/actor/Journal"
 import { cellNames } from "@hikyaku/cluster/actor/Placement"
 import type { SeededRandom } from "@hikyaku/domain/replay/SeededRandom"

@@ -8,6 +8,8 @@ import * as ActorClientCluster from "./actor/ActorClientCluster.ts"
 import type { ActorKind } from "./actor/ActorKind.ts"
 import * as CellEntity from "./actor/CellEntity.ts"
 import { LocalCells } from "./actor/CellEntity.ts"
+import * as HotCells from "./actor/HotCells.ts"
+import { HotGroup } from "./actor/HotGroup.ts"
 import { cellsDefault, checkCells } from "./actor/Placement.ts"
 import * as Retention from "./actor/Retention.ts"
 import * as Timers from "./actor/Timers.ts"
@@ -32,8 +34,14 @@ export const runsRest = Duration.millis(50)
 const host = <State, Command, Reply, Event>(kind: ActorKind<State, Command, Reply, Event>) =>
   Layer.merge(CellEntity.layer(kind), Timers.layer(kind))
 
+/** Hosts a kind whose actors get cells of their own when they are hot (CART-4). */
+const hostHot = <State, Command, Reply, Event>(kind: ActorKind<State, Command, Reply, Event>) =>
+  Layer.mergeAll(CellEntity.layer(kind, { hot: true }), Timers.layer(kind, { hot: true }), HotCells.layer(kind)).pipe(
+    Layer.provide(HotGroup.layer)
+  )
+
 /** Every kind of actor, on this runner. Refuses to start when the store counts its cells differently. */
-const kinds = Layer.mergeAll(host(productKind), host(memberKind), host(campaignKind), host(providerKind)).pipe(
+const kinds = Layer.mergeAll(hostHot(productKind), host(memberKind), host(campaignKind), host(providerKind)).pipe(
   Layer.provide(LocalCells.layer),
   Layer.provide(
     Layer.effectDiscard(

@@ -3,6 +3,7 @@
  * and terms, and it listens. More routes (console, metrics) are added beside `RpcServer.layer`.
  */
 import { HttpLayerRouter } from "@effect/platform"
+import { HotGroup } from "@hikyaku/cluster/actor/HotGroup"
 import * as Checkout from "@hikyaku/cluster/stock/Checkout"
 import * as GivenUp from "@hikyaku/cluster/stock/GivenUp"
 import { Effect, Layer } from "effect"
@@ -40,7 +41,8 @@ export const handlers = Layer.mergeAll(
 ).pipe(
   Layer.provide(CampaignTrial.layer),
   Layer.provide(Layer.mergeAll(CartQuery.layer, CampaignQuery.layer, CustomTypes.layer, AdminQuery.layer)),
-  Layer.provide(sagas)
+  Layer.provide(sagas),
+  Layer.provide(HotGroup.layer)
 )
 
 /** The API's routes with everything behind them. */

@@ -8,6 +8,7 @@ import type { SqlClient } from "@effect/sql"
 import { PgClient } from "@effect/sql-pg"
 import * as Detector from "@hikyaku/cluster/actor/Detector"
 import { defaultGroup, hotGroup } from "@hikyaku/cluster/actor/Placement"
+import { unnamed } from "@hikyaku/cluster/sql/DatabaseSession"
 import { Duration, Layer, Option, type Redacted } from "effect"
 
 export interface NodeAddress {
@@ -35,16 +36,21 @@ export const databaseLayer = (
   url: Redacted.Redacted,
   name: string
 ): Layer.Layer<SqlClient.SqlClient | PgClient.PgClient> =>
-  Layer.orDie(PgClient.layer({ url, maxConnections: connectionsMax, applicationName: name }))
+  Layer.orDie(PgClient.layer({ url: unnamed(url), maxConnections: connectionsMax, applicationName: name }))
 
-/** A runner at this address. */
+/** A runner at this address, which takes shards of these groups. */
 export const runnerLayer = (
-  address: NodeAddress
+  address: NodeAddress,
+  assignedShardGroups: ReadonlyArray<string> = groups
 ): Layer.Layer<Sharding.Sharding | Runners.Runners, never, SqlClient.SqlClient> =>
   Detector.layer(`${address.host}:${address.port}`).pipe(
     Layer.provideMerge(
       NodeClusterSocket.layer({
-        shardingConfig: { ...sharding, runnerAddress: Option.some(RunnerAddress.make(address.host, address.port)) }
+        shardingConfig: {
+          ...sharding,
+          assignedShardGroups,
+          runnerAddress: Option.some(RunnerAddress.make(address.host, address.port))
+        }
       })
     ),
     Layer.orDie

@@ -13,13 +13,14 @@ import * as EventLog from "@hikyaku/cluster/marketing/EventLogSql"
 import { makeRender } from "@hikyaku/cluster/marketing/Renderer"
 import { EventSettings, Shop } from "@hikyaku/cluster/marketing/Shop"
 import * as ClusterRunner from "@hikyaku/cluster/Runner"
+import { journalSession, runnerSession } from "@hikyaku/cluster/sql/DatabaseSession"
 import { migrate } from "@hikyaku/cluster/sql/Migrations"
 import { unbounded } from "@hikyaku/domain/delivery/RateLimit"
 import { Effect, Layer, type Redacted } from "effect"
 import * as Api from "./Api.ts"
 import { databaseLayer, gatewayLayer, type NodeAddress, runnerLayer } from "./ClusterNode.ts"
 import * as ProviderClient from "./http/ProviderClient.ts"
-import { providerLimitsConfig, shopConfig, stockMeaningConfig } from "./Settings.ts"
+import { providerLimitsConfig, shardGroupsConfig, shopConfig, stockMeaningConfig } from "./Settings.ts"
 
 /** Brings the database to this version and makes sure that outcomes have a place to go; safe to run in many processes. */
 export const prepareDatabase = Effect.andThen(migrate, Retention.keepOutcomes)
@@ -35,16 +36,20 @@ const shop = Layer.unwrapEffect(Effect.gen(function*() {
 }))
 
 /** What rests on the database. The schema is brought up to date before anything reads it. */
-const storage = (url: Redacted.Redacted, name: string) =>
+const storage = (url: Redacted.Redacted, name: string, journal?: string) =>
   Layer.mergeAll(
     ShopClock.layer,
     EventLog.layer,
     DeliveryStore.layer,
-    journalLayer.pipe(Layer.provide(JournalSettings.layer(url)))
+    journalLayer.pipe(Layer.provide(JournalSettings.layer(url, journal)))
   ).pipe(
     Layer.provide(Layer.effectDiscard(prepareDatabase)),
     Layer.provideMerge(databaseLayer(url, name))
   )
+
+/** A runner's, in sessions that bear its name. */
+const runnerStorage = (url: Redacted.Redacted, { host, port }: NodeAddress) =>
+  storage(url, runnerSession(`${host}:${port}`), journalSession(`${host}:${port}`))
 
 /** The mail provider's account: one dispatcher in the whole cluster, wherever it is put. */
 const mail = Layer.unwrapEffect(Effect.gen(function*() {
@@ -64,12 +69,16 @@ const mail = Layer.unwrapEffect(Effect.gen(function*() {
 /** All that a runner does, on a member of the cluster that is given. */
 const work = Layer.merge(ClusterRunner.runner, mail).pipe(Layer.provide(Catalogue.layer), Layer.provide(shop))
 
+/** The runner's part in the cluster, in the shard groups that its configuration names. */
+const memberOf = (address: NodeAddress) =>
+  Layer.unwrapEffect(Effect.map(shardGroupsConfig, (groups) => runnerLayer(address, groups)))
+
 /** A runner, listening for other members at this address. */
 export const runner = (url: Redacted.Redacted, address: NodeAddress) =>
   work.pipe(
     Layer.provideMerge(ClusterRunner.client),
-    Layer.provideMerge(runnerLayer(address)),
-    Layer.provide(storage(url, `hikyaku-runner ${address.host}:${address.port}`))
+    Layer.provideMerge(memberOf(address)),
+    Layer.provide(runnerStorage(url, address))
   )
 
 /** A gateway: the API for shop fronts, operators and marketers. `name` is unique among the members of the cluster. */
@@ -85,6 +94,6 @@ export const gateway = (url: Redacted.Redacted, name: string) =>
 export const all = (url: Redacted.Redacted, address: NodeAddress) =>
   Layer.merge(work, Api.layer.pipe(Layer.provide(shop))).pipe(
     Layer.provideMerge(ClusterRunner.client),
-    Layer.provideMerge(runnerLayer(address)),
-    Layer.provideMerge(storage(url, `hikyaku-runner ${address.host}:${address.port}`))
+    Layer.provideMerge(memberOf(address)),
+    Layer.provideMerge(runnerStorage(url, address))
   )

@@ -1,4 +1,5 @@
 /** The shop's configuration: each value with its meaning, unit and default. Read from the environment. */
+import { defaultGroup, hotGroup } from "@hikyaku/cluster/actor/Placement"
 import type { ShopTerms } from "@hikyaku/domain/marketing/CampaignTerms"
 import { CapRule } from "@hikyaku/domain/marketing/FrequencyCap"
 import { Config, Schema } from "effect"
@@ -39,6 +40,21 @@ export const runnerConfig = Config.all({
   host: Config.withDefault(Config.nonEmptyString("HIKYAKU_RUNNER_HOST"), "127.0.0.1"),
   port: Config.withDefault(Config.port("HIKYAKU_RUNNER_PORT"), 34431)
 })
+
+/**
+ * `HIKYAKU_SHARD_GROUPS` (default `default,hot`): groups whose shards this runner takes: `hot` alone dedicates it to hot
+ * products, `default` alone keeps them away from it. Which groups there are is the same in every process.
+ */
+export const shardGroupsConfig: Config.Config<ReadonlyArray<string>> = Config.array(
+  Config.literal(defaultGroup, hotGroup)(),
+  "HIKYAKU_SHARD_GROUPS"
+).pipe(
+  Config.withDefault([defaultGroup, hotGroup]),
+  Config.validate({
+    message: `HIKYAKU_SHARD_GROUPS names each of ${defaultGroup} and ${hotGroup} at most once, and at least one`,
+    validation: (groups) => groups.length > 0 && new Set(groups).size === groups.length
+  })
+)
 
 /** `HIKYAKU_PROVIDER_CONCURRENCY` (default 4) and `_RATE` (requests a second, default 200): limits of a new account. */
 export const providerLimitsConfig = Config.all({

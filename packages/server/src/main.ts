@@ -10,6 +10,7 @@ import { demo as runDemo } from "./demo/Demo.ts"
 import { demoOptions } from "./demo/DemoOptions.ts"
 import { untilOrphaned } from "./demo/DemoProcess.ts"
 import * as Processes from "./Processes.ts"
+import * as Shutdown from "./Shutdown.ts"
 
 const start = Command.make("start", {}, () => Processes.start).pipe(
   Command.withDescription("Everything in one process: database, runner, gateway, provider sandbox.")
@@ -56,7 +57,8 @@ const logger = Logger.replace(
   process.stderr.isTTY ? Logger.prettyLogger({ stderr: true }) : Logger.withConsoleError(Logger.logfmtLogger)
 )
 
-Command.run(main, { name: "Hikyaku", version: "0.1.0" })(process.argv).pipe(
+Shutdown.bounded(process).pipe(
+  Effect.zipRight(Command.run(main, { name: "Hikyaku", version: "0.1.0" })(process.argv)),
   Effect.raceFirst(untilOrphaned),
   Effect.provide(NodeContext.layer),
   // Nobody exports spans yet.

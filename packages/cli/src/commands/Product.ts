@@ -110,7 +110,30 @@ const stock = Command.make("stock", {
       )
     )).pipe(Command.withDescription("Shows a product's stock, or states a new figure."))
 
+const where = (product: string, cell: string | null): string =>
+  cell === null
+    ? `${product} moves as soon as a runner serves the hot group.`
+    : `${product} lives in ${cell.startsWith("hot-") ? "a cell of its own" : "a cell with others"} (${cell}).`
+
+const hot = Command.make(
+  "hot",
+  { ...connection, product },
+  (call) =>
+    connected(call, (hikyaku) => hikyaku.product.heat({ product: call.product })).pipe(
+      Effect.flatMap((answer) => print(call, answer, where(call.product, answer.cell)))
+    )
+).pipe(Command.withDescription("Gives a product a cell of its own, so that a rush on it delays no other."))
+
+const cool = Command.make(
+  "cool",
+  { ...connection, product },
+  (call) =>
+    connected(call, (hikyaku) => hikyaku.product.cool({ product: call.product })).pipe(
+      Effect.flatMap((answer) => print(call, answer, where(call.product, answer.cell)))
+    )
+).pipe(Command.withDescription("Moves a product back among the others."))
+
 export const command = Command.make("product").pipe(
   Command.withDescription("Products and their stock."),
-  Command.withSubcommands([define, stock])
+  Command.withSubcommands([define, stock, hot, cool])
 )

@@ -19,8 +19,13 @@ import { ClientQueue, type Item, type Post, type QueueLimits, queueLimitsDefault
 import { cellsDefault } from "./Placement.ts"
 import { decodeAnswer, encodable, encodeGroups, type WireAnswer, type WireGroup, type WireReply } from "./Wire.ts"
 
-/** A message that is not answered by then is sent again; the ids make that safe. */
-const messageTimeout = Duration.seconds(5)
+/**
+ * A message that is not answered by then is sent again; the ids make that safe. A runner that lives answers within
+ * `directTimeout`, so that longer silence means a message swallowed by a dying one (P8) or a runner that is overwhelmed: for
+ * the latter's sake the wait doubles with each message in a row that one cell leaves unanswered.
+ */
+const messageTimeoutMin = 1000
+const messageTimeoutMax = 5000
 /** How often deadlines are looked at: what a caller may wait beyond its own. */
 const expireInterval = Duration.millis(25)
 
@@ -86,6 +91,8 @@ const make = (options: ClientOptions) =>
         const opened = queues.get(kind)
         if (opened !== undefined) return opened
         const handles = new Map<string, ReturnType<typeof client>>()
+        /** ms to wait for the next message, of cells that left the last one unanswered. */
+        const patience = new Map<string, number>()
         const post: Post = (carrier, groups, done) => {
           const bytes = encoded(groups)
           if (bytes === null) {
@@ -97,7 +104,13 @@ const make = (options: ClientOptions) =>
           run(
             handle.Handle({ bytes }).pipe(
               Effect.map(decodeAnswer),
-              Effect.timeout(messageTimeout),
+              Effect.timeout(Duration.millis(patience.get(carrier) ?? messageTimeoutMin)),
+              Effect.tap(() => Effect.sync(() => patience.delete(carrier))),
+              Effect.catchTag("TimeoutException", () =>
+                Effect.sync(() => {
+                  patience.set(carrier, Math.min(messageTimeoutMax, 2 * (patience.get(carrier) ?? messageTimeoutMin)))
+                  return null
+                })),
               // A lost runner shows as an error, a defect or an interrupt of the call: all mean "send again".
               Effect.catchAllCause(() => Effect.succeed(null)),
               Effect.tap((answer) => Effect.sync(() => done(answer)))

@@ -7,8 +7,11 @@ import { decodeGroups, encodable, encodeAnswer, type WireGroup, type WireReply }
 
 /** ms that a message waits for the cells it was carried to before it answers `Pending` for the slow ones (R9). */
 export const carryTimeout = 100
-/** ms that a message to one cell waits before it answers `Pending`. */
-export const directTimeout = 2000
+/**
+ * ms that a message to one cell waits before it answers `Pending`: well below what the client waits for a message, which may
+ * then take its silence for a lost runner.
+ */
+export const directTimeout = 500
 
 /** The cells of one process, by `kind/cell`. */
 export type CellMap = ReadonlyMap<string, Pick<Cell<never, never, never, never>, "offer">>
@@ -54,10 +57,11 @@ export const carry = (
     const answers = replies[g]
     if (answers === null || answers === undefined) return
     cells.get(`${kind}/${group.cell}`)?.offer(group.commands, bytesEach, (index, reply) => {
-      if (finished) return
+      if (finished) return false
       answers[index] = reply
       open--
       if (open === 0) finish()
+      return true
     })
   })
   if (open === 0) finish()

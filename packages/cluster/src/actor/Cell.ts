@@ -3,13 +3,17 @@
  * order of arrival, commits everything in one round trip, replies. While it commits, the next commands gather. One commit
  * is in flight per cell (R4); nothing leaves before the journal has confirmed what it rests on (R1).
  */
-import { CommandId, commandTime } from "@hikyaku/domain/Identifier"
-import { Cause, Duration, Effect, ParseResult, Schema } from "effect"
+import { type CommandId, commandTime } from "@hikyaku/domain/Identifier"
+import { Cause, Duration, Effect, ParseResult } from "effect"
 import type { ActorKind } from "./ActorKind.ts"
-import { type Entry, Intake, type IntakeLimits, limitsDefault } from "./Intake.ts"
+import { admission } from "./Admission.ts"
+import { type CellLimits, cellLimitsDefault } from "./CellLimits.ts"
+import { HeatGauge } from "./Heat.ts"
+import { type Entry, Intake } from "./Intake.ts"
 import type { KindJournal, Outcome, Verdict } from "./Journal.ts"
-import { type Built, type Live, UnitBuilder } from "./UnitBuilder.ts"
-import { fingerprint, type WireCommand, type WireReply } from "./Wire.ts"
+import { buildPart, type Decided, decideRound, type Part, recordKey } from "./Round.ts"
+import type { Live } from "./UnitBuilder.ts"
+import type { WireCommand, WireReply } from "./Wire.ts"
 
 export interface CellOptions<State, Command, Reply, Event> {
   readonly kind: ActorKind<State, Command, Reply, Event>
@@ -22,31 +26,10 @@ export interface CellOptions<State, Command, Reply, Event> {
   readonly clock: { readonly now: () => number; readonly real: () => number; readonly logical: () => boolean }
   readonly monotonic: () => number
   readonly limits?: Partial<CellLimits> | undefined
-}
-
-export interface CellLimits extends IntakeLimits {
-  /** Actors beyond this many are dropped from memory, longest unused first. */
-  readonly liveMax: number
-  /** Rounds refused by the fence after which a command is sent on: its actor is at home elsewhere. */
-  readonly attemptsMax: number
-  /** Outcomes are kept so long, ms; a command whose id is older is never executed (R3). */
-  readonly retention: number
-  /** How far ahead of database time a command id may be, ms. */
-  readonly aheadMax: number
-  /** A command id older than this, ms, is looked up before it is decided: it may be a repeat. */
-  readonly repeatAge: number
-  /** Outcomes of recent commands kept in memory. */
-  readonly rememberedMax: number
-}
-
-export const cellLimitsDefault: CellLimits = {
-  ...limitsDefault,
-  liveMax: 50_000,
-  attemptsMax: 8,
-  retention: 24 * 3_600_000,
-  aheadMax: 300_000,
-  repeatAge: 2000,
-  rememberedMax: 4096
+  /** The shared cell of an actor of which nothing is stored; this very cell when left out. */
+  readonly home?: ((actor: string) => string) | undefined
+  /** Whether it counts what its actors are sent, for whoever looks for hot ones. */
+  readonly gauge?: boolean | undefined
 }
 
 /** How long a cell waits before it tries a store again that did not answer; doubles up to the maximum. */
@@ -54,37 +37,11 @@ const backOffMin = 20
 const backOffMax = 1000
 /** How long a cell that stops waits for the round under way; then its commands are sent on, their ids tell what happened. */
 const stopGrace = Duration.seconds(3)
-/** Longest id of an actor, in characters. */
-const actorLengthMax = 256
-
-const recordKey = (actor: string, id: CommandId): string => id + actor
-
-const isCommandId = Schema.is(CommandId)
-/** What a store can hold as a key: anything else would fail the queries of the whole round (R2). */
-const isActorId = (actor: string): boolean =>
-  actor.length > 0 && actor.length <= actorLengthMax && actor.isWellFormed() && !actor.includes("\u0000")
-
-/** A command's answer, which leaves once its unit is committed. */
-interface Decided {
-  readonly entry: Entry
-  readonly reply: WireReply
-  /** Whether the answer is on record, so that every repeat gets it. */
-  readonly lasting: boolean
-  /** Monotonic ms until which its unit may commit; infinite for what changes nothing. */
-  readonly until: number
-}
-
-/** One actor's part of a round. */
-interface Part<State, Command, Reply, Event> {
-  readonly builder: UnitBuilder<State, Command, Reply, Event>
-  readonly decided: Array<Decided>
-  /** Why it cannot be turned into rows. */
-  fault?: string
-}
-
 export class Cell<State, Command, Reply, Event> {
   readonly intake: Intake
   readonly name: string
+  /** What its actors were sent; null: nobody wants to know. */
+  readonly heat: HeatGauge | null
   private readonly options: CellOptions<State, Command, Reply, Event>
   private readonly limits: CellLimits
   private readonly live = new Map<string, Live<State>>()
@@ -107,13 +64,14 @@ export class Cell<State, Command, Reply, Event> {
     this.intake = new Intake(this.limits)
     this.isCommand = ParseResult.is(options.kind.command)
     this.generation = options.generation()
+    this.heat = options.gauge === true ? new HeatGauge() : null
   }
 
-  /** Takes commands in; `reply` is called once per command, in any order. */
+  /** Takes commands in; `reply` is called once per command, in any order, and says `false` if nobody is there to hear it. */
   offer(
     commands: ReadonlyArray<WireCommand>,
     bytesEach: number,
-    reply: (index: number, reply: WireReply) => void
+    reply: (index: number, reply: WireReply) => unknown
   ): void {
     const now = this.options.monotonic()
     for (let i = 0; i < commands.length; i++) {
@@ -229,6 +187,7 @@ export class Cell<State, Command, Reply, Event> {
   private forget(): void {
     this.live.clear()
     this.remembered.clear()
+    this.intake.forget()
   }
 
   /** Whether the store has had another history since this round began (R5); then nothing that is in memory counts. */
@@ -241,28 +200,11 @@ export class Cell<State, Command, Reply, Event> {
 
   /** Drops what nobody waits for any more, what is too old or too new to be told from a repeat, what is no address. */
   private admit(entries: ReadonlyArray<Entry>): Array<Entry> {
-    const { clock } = this.options
-    const monotonic = this.options.monotonic()
-    const real = clock.real()
-    // A replay's ids are as old as its record, and its outcomes are all kept.
-    const oldest = clock.logical() ? Number.NEGATIVE_INFINITY : real - this.limits.retention
-    const newest = clock.logical() ? Number.POSITIVE_INFINITY : real + this.limits.aheadMax
+    const admit = admission(this.limits, this.options.clock, this.options.monotonic())
     return entries.filter((entry) => {
-      if (entry.expiresAt <= monotonic) {
-        this.intake.reply(entry, { _tag: "Late" })
-        return false
-      }
-      if (!isCommandId(entry.id) || !isActorId(entry.actor)) {
-        this.intake.reply(entry, { _tag: "Fault", reason: "not the id of a command, or not that of an actor" })
-        return false
-      }
-      const time = commandTime(entry.id)
-      if (time < oldest || time > newest) {
-        const reason = `the id's time is outside [now - ${this.limits.retention} ms, now + ${this.limits.aheadMax} ms]`
-        this.intake.reply(entry, { _tag: "Expired", reason })
-        return false
-      }
-      return true
+      const refusal = admit(entry)
+      if (refusal !== null) this.intake.reply(entry, refusal)
+      return refusal === null
     })
   }
 
@@ -277,8 +219,7 @@ export class Cell<State, Command, Reply, Event> {
         return
       }
       const parts = this.decide(open, known)
-      const built: Array<Built<State>> = []
-      for (const part of parts) built.push(this.build(part))
+      const built = parts.map((part) => buildPart(part, this.options.incarnation))
       const verdicts = yield* this.options.journal.commit(built.map((each) => each.unit)).pipe(
         Effect.catchTag("CommitUnknown", () => {
           this.unknown(entries)
@@ -348,74 +289,30 @@ export class Cell<State, Command, Reply, Event> {
     })
   }
 
-  /** Decides each command under its own catch (R10): one that breaks the decider hurts only itself (G19). */
   private decide(
     entries: ReadonlyArray<Entry>,
     known: ReadonlyMap<string, Outcome>
   ): ReadonlyArray<Part<State, Command, Reply, Event>> {
-    const { clock, monotonic } = this.options
-    const parts = new Map<string, Part<State, Command, Reply, Event>>()
-    const moved = new Set<string>()
-    const now = clock.now()
-    const logical = clock.logical()
-    const realAhead = clock.real() - monotonic()
-    for (const entry of entries) {
-      const { actor, command, id } = entry
-      const home = this.live.get(actor)?.fence.cell ?? this.name
-      if (home !== this.name) {
-        // It lives elsewhere (R8); where, is asked anew every time.
-        moved.add(actor)
-        this.intake.reply(entry, { _tag: "Moved", cell: home })
-        continue
-      }
-      let part = parts.get(actor)
-      if (part === undefined) parts.set(actor, part = { builder: this.open(actor), decided: [] })
-      const { builder, decided } = part
-      try {
-        const hash = entry.hash ??= fingerprint(command)
-        const earlier = this.remembered.get(recordKey(actor, id)) ?? known.get(recordKey(actor, id))
-        if (earlier !== undefined) {
-          const reply: WireReply = earlier.hash === hash ? { _tag: "Reply", reply: earlier.reply } : { _tag: "Differs" }
-          decided.push({ entry, reply, lasting: true, until: Number.POSITIVE_INFINITY })
-          continue
-        }
-        if (!this.isCommand(command)) throw new Error(`not a command of ${this.options.kind.name}`)
-        const instant = logical && entry.at !== null && Number.isFinite(entry.at) ? Math.max(now, entry.at) : now
-        const until = entry.expiresAt
-        const { final, reply } = builder.decide(command, instant, id, hash, realAhead + until)
-        decided.push({ entry, reply: { _tag: "Reply", reply }, lasting: final, until })
-      } catch (cause) {
-        // Not even a fault is told by a cell that has lost its actor (R1), or of a command that once went well (R3).
-        builder.ask(id)
-        const reply: WireReply = { _tag: "Fault", reason: String(cause) }
-        decided.push({ entry, reply, lasting: false, until: Number.POSITIVE_INFINITY })
-      }
-    }
-    for (const actor of moved) this.live.delete(actor)
-    return [...parts.values()]
-  }
-
-  private open(actor: string): UnitBuilder<State, Command, Reply, Event> {
-    const { kind } = this.options
-    return new UnitBuilder(
+    const { clock, kind, monotonic } = this.options
+    const { elsewhere, parts } = decideRound({
       kind,
-      actor,
-      this.live.get(actor) ?? {
-        state: kind.decider.initial(actor),
-        fence: { version: 0, writer: "", cell: this.name, epoch: 0 },
-        clock: 0
+      name: this.name,
+      home: this.options.home ?? (() => this.name),
+      isCommand: this.isCommand,
+      clock,
+      monotonic,
+      live: (actor) => this.live.get(actor),
+      recorded: (actor, id) => {
+        const key = recordKey(actor, id)
+        return this.remembered.get(key) ?? known.get(key)
       }
-    )
-  }
-
-  /** The part's unit. What cannot be turned into rows is refused, once a version check has confirmed what it rests on. */
-  private build(part: Part<State, Command, Reply, Event>): Built<State> {
-    try {
-      return part.builder.build(this.options.incarnation)
-    } catch (cause) {
-      part.fault = String(cause)
-      return part.builder.check(this.options.incarnation)
+    }, entries)
+    if (this.heat !== null) { for (const { builder, decided } of parts) this.heat.count(builder.actor, decided.length) }
+    for (const { cell, entry } of elsewhere) {
+      this.live.delete(entry.actor)
+      this.intake.reply(entry, { _tag: "Moved", cell })
     }
+    return parts
   }
 
   /** The unit cannot be stored: find the command to blame by deciding each of its commands in a unit of its own. */
@@ -438,7 +335,8 @@ export class Cell<State, Command, Reply, Event> {
       case "Committed": {
         // Set anew so that the map stays in the order of use.
         this.live.delete(actor)
-        if (live.fence.version > 0) this.live.set(actor, live)
+        // What has moved is its new cell's; of what is not stored there is nothing to keep.
+        if (live.fence.version > 0 && live.fence.cell === this.name) this.live.set(actor, live)
         if (fault !== undefined) {
           this.refused(decided, fault)
           return

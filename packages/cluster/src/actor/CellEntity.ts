@@ -8,9 +8,10 @@ import { Rpc } from "@effect/rpc"
 import { Context, Duration, Effect, Layer, Schema } from "effect"
 import type { ActorKind } from "./ActorKind.ts"
 import { carry } from "./Carrier.ts"
-import { Cell, type CellLimits } from "./Cell.ts"
+import { Cell } from "./Cell.ts"
+import type { CellLimits } from "./CellLimits.ts"
 import { Journal } from "./Journal.ts"
-import { groupOf } from "./Placement.ts"
+import { cellOf, cellsDefault, groupOf } from "./Placement.ts"
 import { ShopClock } from "./ShopClock.ts"
 
 const Handle = Rpc.make("Handle", {
@@ -28,7 +29,7 @@ export const cellEntity = (kind: string) =>
 export class LocalCells extends Context.Tag("@hikyaku/cluster/LocalCells")<LocalCells, {
   /** Incarnation of this process; clients group cells by it. */
   readonly runner: string
-  readonly cells: Map<string, Pick<Cell<never, never, never, never>, "offer" | "intake" | "liveCount">>
+  readonly cells: Map<string, Pick<Cell<never, never, never, never>, "heat" | "intake" | "liveCount" | "offer">>
 }>() {
   static readonly layer = Layer.sync(LocalCells, () => ({ runner: globalThis.crypto.randomUUID(), cells: new Map() }))
 }
@@ -41,7 +42,13 @@ const after = (ms: number, callback: () => void): () => void => {
 /** Hosts a kind's cells on this runner. */
 export const layer = <State, Command, Reply, Event>(
   kind: ActorKind<State, Command, Reply, Event>,
-  limits?: Partial<CellLimits>
+  options: {
+    readonly limits?: Partial<CellLimits> | undefined
+    /** Cells of the kind. */
+    readonly cells?: number | undefined
+    /** Whether its actors may get cells of their own. */
+    readonly hot?: boolean | undefined
+  } = {}
 ) =>
   cellEntity(kind.name).toLayer(
     Effect.gen(function*() {
@@ -58,7 +65,9 @@ export const layer = <State, Command, Reply, Event>(
         generation: journal.generation,
         clock,
         monotonic: () => performance.now(),
-        limits
+        limits: options.limits,
+        home: (actor) => cellOf(actor, options.cells ?? cellsDefault),
+        gauge: options.hot
       })
       const key = `${kind.name}/${name}`
       // Released in the opposite order: the cell stops while it is still served, so that its round is seen through.

@@ -102,6 +102,11 @@ export class ClientQueue {
     return count
   }
 
+  /** Cells that have a queue. */
+  get cellCount(): number {
+    return this.cells.size
+  }
+
   private queueOf(cell: string): CellQueue {
     let queue = this.cells.get(cell)
     if (queue === undefined) {
@@ -194,6 +199,8 @@ export class ClientQueue {
   private pump(): void {
     const byRunner = new Map<string, Array<CellQueue>>()
     for (const queue of this.cells.values()) {
+      // Cells of one actor come and go: those that nothing waits for are forgotten.
+      if (isHot(queue.cell) && queue.open === 0 && !queue.busy) this.cells.delete(queue.cell)
       if (queue.busy || queue.queue.size === 0) continue
       // Hot cells travel alone: nobody waits for them and they wait for nobody (R9).
       if (queue.runner === null || isHot(queue.cell)) this.fire([queue], null)
@@ -252,6 +259,12 @@ export class ClientQueue {
         const replies = answer?.groups[i] ?? null
         queue.runner = replies === null ? null : answer?.runner ?? null
         const full = this.distribute(queue, batch, replies)
+        const actor = batch[0]?.actor
+        // Nobody may serve the hot group any more, and then its actors are served where they came from (R8). If it does live
+        // there still, it is sent on again.
+        if (answer === null && actor !== undefined && isHot(queue.cell)) {
+          this.rehouse(queue, actor, cellOf(actor, this.options.cells))
+        }
         // Asked directly and not at home, or no answer at all: the cell is on its way to somewhere. Otherwise it is gone from
         // where it was last seen, and is asked directly next time.
         if (answer !== null && !(direct && queue.runner === null) && !full) queue.busy = false
@@ -299,7 +312,7 @@ export class ClientQueue {
   /** Sends all that waits for an actor to its new cell, in its order and ahead of what is still to come (R7). */
   private rehouse(from: CellQueue, actor: string, cell: string): void {
     this.moved.delete(actor)
-    this.moved.set(actor, cell)
+    if (cell !== cellOf(actor, this.options.cells)) this.moved.set(actor, cell)
     for (const [each] of this.moved) {
       if (this.moved.size <= this.limits.movedMax) break
       this.moved.delete(each)

@@ -8,6 +8,7 @@
 import { RunnerAddress, Runners } from "@effect/cluster"
 import { SqlClient } from "@effect/sql"
 import { Duration, Effect, Layer, Schedule } from "effect"
+import { journalSession, runnerSession } from "../sql/DatabaseSession.ts"
 
 export const probeInterval = Duration.millis(250)
 /** A runner that is silent so long has missed a probe. */
@@ -16,10 +17,6 @@ export const probeTimeout = Duration.millis(1000)
 export const missesMax = 2
 /** A suspicion is forgotten when it is not renewed. */
 const suspicionAge = "3 seconds"
-
-/** Name of a runner's database sessions: tells whose to end. */
-export const sessionName = (address: { readonly host: string; readonly port: number }): string =>
-  `hikyaku-runner ${address.host}:${address.port}`
 
 interface RunnerRow {
   readonly address: string
@@ -60,11 +57,10 @@ const make = (self: string) =>
         )
         if (marked.length === 0) return
         yield* Effect.logWarning(`Runner ${address} does not answer: its cells move to the others`)
-        const where = parse(address)
-        if (where !== undefined) {
-          yield* sql`select pg_terminate_backend(pid) from pg_stat_activity
-            where application_name = ${sessionName(where)} and datname = current_database()`
-        }
+        // Its shard locks and whatever its journal has under way: a runner that is gone, or hangs, frees neither by itself.
+        const sessions = [runnerSession(address), journalSession(address)]
+        yield* sql`select pg_terminate_backend(pid) from pg_stat_activity
+          where ${sql.in("application_name", sessions)} and datname = current_database()`
       })
 
     const markUp = (row: RunnerRow) =>

@@ -33,7 +33,8 @@ export interface Entry {
   alone: boolean
 }
 
-type Waiter = (reply: WireReply) => void
+/** Takes the answer; `false` says that nobody waits there any more. */
+type Waiter = (reply: WireReply) => unknown
 
 /** Bounds of one cell; all documented here since they are the cell's promise of memory. */
 export interface IntakeLimits {
@@ -50,6 +51,26 @@ export const limitsDefault: IntakeLimits = { commandsMax: 8192, bytesMax: 32 * 1
 /** Repeats of one command that wait for its answer; one more sends the first of them back to ask again. */
 export const waitersMax = 16
 
+/**
+ * Answers that found nobody waiting, kept for the repeat that collects them by id (R9): so many, and for so long (ms, at
+ * least; a repeat comes when a message is given up for lost, which takes seconds).
+ */
+export const keptMax = 1024
+export const keptFor = 10_000
+
+interface Kept {
+  readonly reply: WireReply
+  /** Fingerprint of the command. */
+  readonly hash: string
+  /** Monotonic ms when it was first seen to be old; null: it is new. */
+  at: number | null
+}
+
+/** Whether an answer is worth being kept: it cost a round, and it is about the command and not about this cell's room. */
+const worthKeeping = (reply: WireReply): boolean =>
+  reply._tag === "Reply" || reply._tag === "Fault" || reply._tag === "Differs" ||
+  reply._tag === "Moved" && reply.cell !== null
+
 /** How many of an actor's first entries one round may take (R4): what comes again does so before anything newer joins it. */
 const run = (queue: ReadonlyArray<Entry>): number => {
   const first = queue[0]!
@@ -65,6 +86,7 @@ export class Intake {
   private readonly queue = new FairQueue<Entry>()
   /** All that is not replied yet, queued or in a round, by actor and id, in order of arrival. */
   private readonly open = new Map<string, Entry>()
+  private readonly kept = new Map<string, Kept>()
   private bytes = 0
   /** Commands replied since `rateSince`, and the rate per ms of the second before: for an honest retry time. */
   private replied = 0
@@ -90,11 +112,13 @@ export class Intake {
   /** Queues a command, joins the one under way with its id, or answers at once that there is no room. */
   offer(command: WireCommand, bytes: number, now: number, reply: Waiter): void {
     this.measure(now)
-    const open = this.open.get(this.key(command.actor, command.id))
+    const key = this.key(command.actor, command.id)
+    const open = this.open.get(key)
     if (open !== undefined) {
       this.join(open, command, now, reply)
       return
     }
+    if (this.kept.size > 0 && this.collect(key, command, reply)) return
     if (!this.makeRoom(command.actor, bytes)) {
       reply({ _tag: "Overloaded", retryAfter: this.retryAfter() })
       return
@@ -138,6 +162,36 @@ export class Intake {
     const waiters = entry.taken ? entry.latecomers : entry.waiters
     waiters.push(reply)
     if (waiters.length > waitersMax) waiters.shift()?.({ _tag: "Pending" })
+  }
+
+  /**
+   * Answers a repeat with what its command came to when nobody was there to hear it. The round that decided it began after
+   * the command had first arrived, so it is true of an instant at which somebody waited (R1); another round would answer as
+   * late as the one before, and the next one too, for ever.
+   */
+  private collect(key: string, command: WireCommand, reply: Waiter): boolean {
+    const kept = this.kept.get(key)
+    if (kept === undefined) return false
+    if (hashOf(command.command) !== kept.hash) return false
+    // Once it is heard, whoever asks again asks anew.
+    if (tell(reply, kept.reply)) this.kept.delete(key)
+    return true
+  }
+
+  private keep(key: string, entry: Entry, reply: WireReply): void {
+    const hash = entry.hash ?? hashOf(entry.command)
+    if (hash === null) return
+    this.kept.delete(key)
+    this.kept.set(key, { reply, hash, at: null })
+    for (const [oldest] of this.kept) {
+      if (this.kept.size <= keptMax) break
+      this.kept.delete(oldest)
+    }
+  }
+
+  /** Nothing that was answered counts any more: the store has another history (R5). */
+  forget(): void {
+    this.kept.clear()
   }
 
   private fits(bytes: number): boolean {
@@ -204,7 +258,9 @@ export class Intake {
 
   /**
    * The final word on a command: everybody who waits hears it, its room is free again. An answer that is not on record
-   * (`lasting` false) is no answer for who came after its round had begun (R1): for them the command is queued again.
+   * (`lasting` false) is no answer for who came after its round had begun, once somebody has heard it (R1): for them the
+   * command is queued again. If nobody has, those who came are the ones that were told to ask again, and it is for them; if
+   * nobody is there at all, it is kept.
    */
   reply(entry: Entry, reply: WireReply, lasting = true): void {
     const key = this.key(entry.actor, entry.id)
@@ -212,10 +268,14 @@ export class Intake {
     this.open.delete(key)
     this.bytes -= entry.bytes
     this.replied++
-    for (const waiter of entry.waiters) tell(waiter, reply)
-    if (entry.latecomers.length === 0) return
-    if (lasting) { for (const waiter of entry.latecomers) tell(waiter, reply) }
-    else this.add({ ...entry, waiters: entry.latecomers, latecomers: [], taken: false })
+    let heard = false
+    for (const waiter of entry.waiters) if (tell(waiter, reply)) heard = true
+    if (heard && !lasting && entry.latecomers.length > 0) {
+      this.add({ ...entry, waiters: entry.latecomers, latecomers: [], taken: false })
+      return
+    }
+    for (const waiter of entry.latecomers) if (tell(waiter, reply)) heard = true
+    if (!heard && worthKeeping(reply)) this.keep(key, entry, reply)
   }
 
   /** Answers what is queued and not in a round. */
@@ -232,6 +292,10 @@ export class Intake {
   private measure(now: number): void {
     const elapsed = now - this.rateSince
     if (elapsed < rateWindow) return
+    for (const [key, kept] of this.kept) {
+      kept.at ??= now
+      if (now - kept.at > keptFor) this.kept.delete(key)
+    }
     // After a pause the rate of the time before says nothing.
     this.rate = elapsed < 2 * rateWindow ? this.replied / elapsed : 0
     this.replied = 0
@@ -252,11 +316,21 @@ const remaining = ({ within }: WireCommand): number => Math.max(0, Math.min(with
 /** ms over which the rate of service is measured. */
 const rateWindow = 1000
 
-/** A waiter that fails keeps nobody else from hearing, and ends no round. */
-const tell = (waiter: Waiter, reply: WireReply): void => {
+/** A command's fingerprint, or null for what has none. */
+const hashOf = (command: unknown): string | null => {
   try {
-    waiter(reply)
+    return fingerprint(command)
+  } catch {
+    return null
+  }
+}
+
+/** Whether somebody heard it. A waiter that fails keeps nobody else from hearing, and ends no round. */
+const tell = (waiter: Waiter, reply: WireReply): boolean => {
+  try {
+    return waiter(reply) !== false
   } catch {
     // Whoever waits there asks again with the same id.
+    return false
   }
 }

@@ -101,6 +101,10 @@ export interface KindJournal<State> {
     now: number,
     limit: number
   ) => Effect.Effect<ReadonlyArray<{ readonly actor: string; readonly cell: string }>, JournalUnavailable>
+  /** Actors that live in a cell of their own (R8), in the order of their cells' names. */
+  readonly hot: (
+    limit: number
+  ) => Effect.Effect<ReadonlyArray<{ readonly actor: string; readonly cell: string }>, JournalUnavailable>
 }
 
 export class Journal extends Context.Tag("@hikyaku/cluster/Journal")<

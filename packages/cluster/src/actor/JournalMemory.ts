@@ -16,6 +16,7 @@ import {
   type Unit,
   type Verdict
 } from "./Journal.ts"
+import { isHot } from "./Placement.ts"
 import type { ChildTable, Row } from "./Table.ts"
 
 /** What happens to one commit: asked before each. */
@@ -219,7 +220,14 @@ const of = (store: MemoryStore) => <S, C, R, E>(kind: ActorKind<S, C, R, E>): Ki
         .filter(([, stored]) => stored.dueAt !== null && stored.dueAt <= now && cells.includes(stored.fence.cell))
         .sort(([, a], [, b]) => (a.dueAt ?? 0) - (b.dueAt ?? 0))
         .slice(0, limit)
-        .map(([actor, stored]) => ({ actor, cell: stored.fence.cell })))
+        .map(([actor, stored]) => ({ actor, cell: stored.fence.cell }))),
+  hot: (limit) =>
+    reading(store, () =>
+      [...store.kind(kind.name).actors]
+        .map(([actor, stored]) => ({ actor, cell: stored.fence.cell }))
+        .filter(({ cell }) => isHot(cell))
+        .sort((a, b) => (a.cell < b.cell ? -1 : 1))
+        .slice(0, limit))
 })
 
 export const layer = (store: MemoryStore): Layer.Layer<Journal> =>

@@ -5,14 +5,17 @@
  */
 import { Array as Arr, Config, Context, Duration, Effect, Layer, Redacted } from "effect"
 import pg from "pg"
+import { unnamed } from "../sql/DatabaseSession.ts"
 import type { ActorKind } from "./ActorKind.ts"
 import { CommitUnknown, Journal, JournalUnavailable, type KindJournal, type Unit, type Verdict } from "./Journal.ts"
 import { CommitGroup, fill, type Filled } from "./JournalGroup.ts"
-import { commitSql, dueSql, loadChildSql, loadMainSql, outcomesSql } from "./JournalSql.ts"
+import { commitSql, dueSql, hotSql, loadChildSql, loadMainSql, outcomesSql } from "./JournalSql.ts"
 import type { Row } from "./Table.ts"
 
 export class JournalSettings extends Context.Tag("@hikyaku/cluster/JournalSettings")<JournalSettings, {
   readonly url: Redacted.Redacted
+  /** Name of its database sessions; `journalSession` of a runner, so that they can be ended when it hangs (R22). */
+  readonly session: string
   /** Statements under way per kind; two keep the store busy while the next group gathers. */
   readonly lanes: number
   /** Connections for commits and loads of all kinds of this process. */
@@ -22,9 +25,15 @@ export class JournalSettings extends Context.Tag("@hikyaku/cluster/JournalSettin
   /** Most commands in one group (R23). */
   readonly commandsMax: number
 }>() {
-  static readonly defaults = { lanes: 2, connections: 8, unitsMax: 1024, commandsMax: 2048 } as const
-  static readonly layer = (url: Redacted.Redacted) =>
-    Layer.succeed(JournalSettings, { url, ...JournalSettings.defaults })
+  static readonly defaults = {
+    session: "hikyaku-journal",
+    lanes: 2,
+    connections: 8,
+    unitsMax: 1024,
+    commandsMax: 2048
+  } as const
+  static readonly layer = (url: Redacted.Redacted, session: string = JournalSettings.defaults.session) =>
+    Layer.succeed(JournalSettings, { url, ...JournalSettings.defaults, session })
   /** From the environment: DATABASE_URL. */
   static readonly layerConfig = Layer.effect(
     JournalSettings,
@@ -67,11 +76,11 @@ const make = Effect.gen(function*() {
   const pool = yield* Effect.acquireRelease(
     Effect.sync(() =>
       new pg.Pool({
-        connectionString: Redacted.value(settings.url),
+        connectionString: Redacted.value(unnamed(settings.url)),
         max: settings.connections,
         connectionTimeoutMillis: Duration.toMillis(connectTimeout),
         keepAlive: true,
-        application_name: "hikyaku-journal",
+        application_name: settings.session,
         // Asynchronous commit or a cancelled one would acknowledge what is not durable (R5); a generic plan is made once.
         options:
           "-c synchronous_commit=on -c statement_timeout=0 -c plan_cache_mode=force_generic_plan -c jit=off -c tcp_keepalives_idle=5 -c tcp_keepalives_interval=2 -c tcp_keepalives_count=3"
@@ -248,7 +257,8 @@ const make = Effect.gen(function*() {
             if (at >= 0) queue.splice(at, 1)
           })
         }),
-      due: (cells, now, limit) => query(`due:${kind.name}`, dueSql(kind.main), [cells, now, limit])
+      due: (cells, now, limit) => query(`due:${kind.name}`, dueSql(kind.main), [cells, now, limit]),
+      hot: (limit) => query(`hot:${kind.name}`, hotSql(kind.main), [limit])
     }
   }
 

@@ -223,3 +223,7 @@ export const dueSql = (main: Table): string =>
   `select id as actor, cell from ${main.name}
 where due_at is not null and cell = any($1::text[]) and due_at <= to_timestamp($2::float8 / 1000.0)
 order by due_at limit $3`
+
+/** The condition is that of the kind's partial index, word for word, since the planner compares no more than words. */
+export const hotSql = (main: Table): string =>
+  `select id as actor, cell from ${main.name} where cell like 'hot-%' order by cell limit $1`

@@ -4,7 +4,7 @@
  */
 import { SqlClient } from "@effect/sql"
 import { Duration, Effect, Schedule } from "effect"
-import { cellLimitsDefault } from "./Cell.ts"
+import { cellLimitsDefault } from "./CellLimits.ts"
 
 /** How far ahead partitions are made: a maintenance that fails for days is noticed before one is missing. */
 const ahead = Duration.days(3)

@@ -61,21 +61,29 @@ export const poll = <State, Command, Reply, Event>(
 /** Actors that rest at a time; beyond them the store is what fails, not they. */
 const restingMax = 10_000
 
-/** Polls a kind's timers on this runner. */
+/** Cells of one actor whose timers are polled; far more than a shop has hot products. */
+const hotMax = 2000
+
+/** Polls a kind's timers on this runner; `hot`: its actors may have cells of their own. */
 export const layer = <State, Command, Reply, Event>(
   kind: ActorKind<State, Command, Reply, Event>,
-  options: { readonly cells?: number | undefined } = {}
+  options: { readonly cells?: number | undefined; readonly hot?: boolean | undefined } = {}
 ) =>
   Layer.scopedDiscard(Effect.gen(function*() {
     const sharding = yield* Sharding.Sharding
     const shared = cellNames(options.cells ?? cellsDefault)
-    const owned = Effect.sync(() =>
-      shared.filter((cell) => sharding.hasShardId(sharding.getShardId(makeEntityId(cell), groupOf(cell))))
-    )
+    const journal = (yield* Journal).of(kind)
+    // Cells of their own have due actors too, live or not; which there are, the rows say.
+    const cells = options.hot === true
+      ? Effect.map(journal.hot(hotMax), (placed) => [...shared, ...placed.map(({ cell }) => cell)])
+      : Effect.succeed(shared)
+    const owned = Effect.map(cells, (all) =>
+      all.filter((cell) => sharding.hasShardId(sharding.getShardId(makeEntityId(cell), groupOf(cell)))))
     const resting = new Map<string, number>()
-    yield* Effect.flatMap(owned, (cells) => poll(kind, cells, resting)).pipe(
-      Effect.catchAllCause((cause) => Effect.logWarning(`Timers of ${kind.name} could not be polled`, cause)),
-      Effect.repeat(Schedule.spaced(pollInterval)),
-      Effect.forkScoped
-    )
+    yield* Effect.flatMap(owned, (cells) =>
+      poll(kind, cells, resting)).pipe(
+        Effect.catchAllCause((cause) => Effect.logWarning(`Timers of ${kind.name} could not be polled`, cause)),
+        Effect.repeat(Schedule.spaced(pollInterval)),
+        Effect.forkScoped
+      )
   }))

@@ -26,6 +26,9 @@ export class UnitBuilder<State, Command, Reply, Event> {
   private readonly outcomes: Array<Outcome> = []
   private readonly asked: Array<CommandId> = []
   private notAfter = Number.POSITIVE_INFINITY
+  /** Where the actor lives once the unit is committed (R8). */
+  cell: string
+  epoch: number
 
   constructor(kind: ActorKind<State, Command, Reply, Event>, actor: string, base: Live<State>) {
     this.kind = kind
@@ -33,6 +36,21 @@ export class UnitBuilder<State, Command, Reply, Event> {
     this.base = base
     this.state = base.state
     this.clock = base.clock
+    this.cell = base.fence.cell
+    this.epoch = base.fence.epoch
+  }
+
+  /** Nothing is stored of the actor, nor will be by what has been decided so far. */
+  get unborn(): boolean {
+    return this.base.fence.version === 0 && this.facts.length === 0 && this.outcomes.length === 0
+  }
+
+  /** Moves the actor to another cell (R8). */
+  move(cell: string, outcome: Outcome, notAfter: number): void {
+    this.cell = cell
+    this.epoch++
+    this.outcomes.push(outcome)
+    if (notAfter < this.notAfter) this.notAfter = notAfter
   }
 
   /**
@@ -83,7 +101,7 @@ export class UnitBuilder<State, Command, Reply, Event> {
       kind.write(rows, fact)
       for (const happening of kind.publish(fact)) outbox.push({ at: fact.now, happening })
     }
-    const { cell, epoch } = base.fence
+    const { cell, epoch } = this
     const change: UnitChange = {
       main: kind.mainRow(this.state),
       clock: this.clock,

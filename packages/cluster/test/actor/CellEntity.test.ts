@@ -16,7 +16,7 @@ import { add, gate, items, leftovers, read } from "./CellHouse.ts"
 const cells = 4
 
 const house = (store: MemoryStore) =>
-  Layer.merge(ActorClientCluster.layer({ cells }), CellEntity.layer(counterKind)).pipe(
+  Layer.merge(ActorClientCluster.layer({ cells }), CellEntity.layer(counterKind, { cells })).pipe(
     Layer.provide([CellEntity.LocalCells.layer, memory(store), layerTest]),
     Layer.provideMerge(TestRunner.layer)
   )

@@ -1,6 +1,7 @@
 /** Cells over one memory store, driven by the test clock: what the tests of the runtime are made of. */
 import type { ActorKind } from "@hikyaku/cluster/actor/ActorKind"
-import { Cell, type CellLimits } from "@hikyaku/cluster/actor/Cell"
+import { Cell } from "@hikyaku/cluster/actor/Cell"
+import type { CellLimits } from "@hikyaku/cluster/actor/CellLimits"
 import { Journal, type KindJournal, type Unit } from "@hikyaku/cluster/actor/Journal"
 import { type CommitFate, layer as memory, MemoryStore } from "@hikyaku/cluster/actor/JournalMemory"
 import type { WireCommand, WireReply } from "@hikyaku/cluster/actor/Wire"
@@ -35,6 +36,8 @@ export interface Opening<State> {
   /** ms by which this cell's clock is ahead of the store's. */
   readonly ahead?: number | (() => number)
   readonly logical?: boolean
+  /** The shared cell of an actor; every cell is its actors' own otherwise. */
+  readonly home?: (actor: string) => string
   /** Puts something between the cell and the store. */
   readonly journal?: (journal: KindJournal<State>) => KindJournal<State>
   readonly generation?: () => number
@@ -62,7 +65,8 @@ export const makeHouse = Effect.gen(function*() {
       generation: opening.generation ?? journals.generation,
       clock: { now: own, real: own, logical: () => opening.logical ?? false },
       monotonic: () => clock.unsafeCurrentTimeMillis(),
-      limits: opening.limits
+      limits: opening.limits,
+      home: opening.home
     })
   }
 

@@ -1,5 +1,5 @@
 import { describe, expect, it } from "@effect/vitest"
-import { cellLimitsDefault } from "@hikyaku/cluster/actor/Cell"
+import { cellLimitsDefault } from "@hikyaku/cluster/actor/CellLimits"
 import { Effect, TestClock } from "effect"
 import { limit } from "../../../../test/contracts/CounterKind.ts"
 import { add, added, fates, freshId, gate, items, makeHouse, post, read, settle, total, wire } from "./CellHouse.ts"

@@ -194,6 +194,52 @@ describe("R7: one batch in flight per cell, and order is kept", () => {
   })
 })
 
+describe("R8: actors with a cell of their own", () => {
+  const hot = hotCellOf(a)
+  /** A client that remembers that `a` has a cell of its own. */
+  const remembering = () => {
+    const it = client()
+    it.send(a, "a0")
+    it.answer((_, cell) => cell === hot ? ok : moved(hot))
+    it.answer((_, cell) => cell === hot ? ok : moved(hot))
+    it.heard.length = 0
+    return it
+  }
+
+  it("are asked there from then on, and where they have gone back to once they are said to", () => {
+    const it = remembering()
+    it.send(a, "a1")
+    it.send(b, "b1")
+    expect(it.underWay().toSorted()).toEqual([`${home}: b1`, `${hot}: a1`])
+    it.answer((_, cell) => cell === hot ? moved(home) : ok)
+    it.answer((_, cell) => cell === hot ? moved(home) : ok)
+    it.send(a, "a2")
+    expect(it.underWay()).toEqual([`${home}: a1 a2`])
+  })
+
+  it("are asked where they came from, in order, when their cell does not answer, and again there if they live there", () => {
+    const it = remembering()
+    it.send(a, "a1")
+    expect(it.underWay()).toEqual([`${hot}: a1`])
+    it.send(a, "a2")
+    it.fail()
+    expect(it.underWay()).toEqual([`${home}: a1 a2`])
+    it.send(a, "a3")
+    it.answer(() => moved(hot))
+    it.rested()
+    expect(it.underWay()).toEqual([`${hot}: a1 a2 a3`])
+    it.answer(() => ok)
+    expect(it.heard).toEqual(["a1 Reply", "a2 Reply", "a3 Reply"])
+  })
+
+  it("leave no queue behind", () => {
+    const it = remembering()
+    it.send(b, "b1")
+    it.turn()
+    expect(it.queue.cellCount).toBe(1)
+  })
+})
+
 describe("R9: one message per runner", () => {
   /** A client that has seen both cells at one runner. */
   const acquainted = (limits: Partial<QueueLimits> = {}) => {

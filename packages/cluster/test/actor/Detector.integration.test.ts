@@ -3,8 +3,12 @@ import { SqlClient } from "@effect/sql"
 import { PgClient } from "@effect/sql-pg"
 import { describe, expect, it } from "@effect/vitest"
 import * as Detector from "@hikyaku/cluster/actor/Detector"
+import { Journal } from "@hikyaku/cluster/actor/Journal"
+import { JournalSettings, layer as journalLayer } from "@hikyaku/cluster/actor/JournalPostgres"
+import { journalSession, runnerSession } from "@hikyaku/cluster/sql/DatabaseSession"
 import { sql as runtime } from "@hikyaku/cluster/sql/migrations/0001_runtime"
-import { Effect, Layer, Redacted } from "effect"
+import { Context, Effect, Layer, Redacted } from "effect"
+import { counterKind } from "../../../../test/contracts/CounterKind.ts"
 import { freshDatabase } from "../../../../test/Database.ts"
 
 const noRunners = Runners.layerNoop.pipe(
@@ -58,7 +62,7 @@ const house = (options: {
         until: () => [...enough].every(([prober, count]) => (probes.get(prober) ?? 0) >= count)
       })
     })
-    return { database, down, until, rounds }
+    return { database, down, until, rounds, url }
   }).pipe(Effect.orDie)
 
 describe("R22: the detector", () => {
@@ -94,10 +98,37 @@ describe("R22: the detector", () => {
       expect(yield* down).toHaveLength(1)
     }), 120_000)
 
+  it.scopedLive("a hung runner's journal sessions are ended, and nobody else's", () =>
+    Effect.gen(function*() {
+      const { database, until, url } = yield* house({
+        runners: 2,
+        probers: ["g1"],
+        reaches: (_, runner) => runner !== "r1"
+      })
+      // A name in the connection string is none of theirs.
+      const named = new URL(url)
+      named.searchParams.set("application_name", "the shop")
+      const journalOf = (member: string) =>
+        Layer.build(
+          Layer.fresh(journalLayer).pipe(
+            Layer.provide(JournalSettings.layer(Redacted.make(named.href), journalSession(member)))
+          )
+        ).pipe(Effect.flatMap((context) => Context.get(context, Journal).of(counterKind).load(["a"]).pipe(Effect.exit)))
+      const sessions = database<{ readonly name: string }>`select application_name as name from pg_stat_activity
+        where datname = current_database() and application_name like 'hikyaku-journal%' order by 1`
+      yield* journalOf("r1:1")
+      yield* journalOf("r2:1")
+      const names = Effect.map(sessions, (rows) => rows.map(({ name }) => name))
+      // The detector may have been here already; then it finds r1 down and ends nothing more.
+      yield* until((down) => down.includes("r1:1"))
+      yield* Effect.repeat(names, { until: (rows) => !rows.includes("hikyaku-journal r1:1") })
+      expect(yield* names).toEqual(["hikyaku-journal r2:1"])
+    }))
+
   it.scopedLive("a hung runner's sessions are ended, so that its locks are free", () =>
     Effect.gen(function*() {
       const { database, until } = yield* house({ runners: 2, probers: ["g1"], reaches: (_, runner) => runner !== "r1" })
-      const name = Detector.sessionName({ host: "r1", port: 1 })
+      const name = runnerSession("r1:1")
       yield* database`select set_config('application_name', ${name}, false)`.pipe(
         Effect.andThen(until((down) => down.includes("r1:1"))),
         // The session that bears the name ends under it.

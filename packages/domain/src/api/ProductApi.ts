@@ -33,6 +33,13 @@ export type StockLevel = typeof StockLevel.Type
 
 const error = Schema.Union(CommandError, UnknownProduct)
 
+/**
+ * Where a product lives now: `hot-<product>` is a cell of its own. Null: no runner serves the hot group, or none answered in
+ * time; the mark stands, and the product moves when one does.
+ */
+export const Placed = Schema.TaggedStruct("Placed", { cell: Schema.NullOr(Schema.String) })
+export type Placed = typeof Placed.Type
+
 export const ProductApi = RpcGroup.make(
   /**
    * Makes a product known, or changes what is named; what is left out stays, null takes a limit away. Times are ms:
@@ -57,5 +64,12 @@ export const ProductApi = RpcGroup.make(
       Schema.TaggedStruct("StockRefused", { reason: Schema.Literal("TooManySources", "OutOfRange") })
     ),
     error
-  })
+  }),
+  /**
+   * Marks a product as hot, e.g. before a sale: it gets a cell of its own and keeps it, whatever its rate, until
+   * `product.cool`. No request is lost or overtaken by the move. Other products are moved by their rate.
+   */
+  Rpc.make("product.heat", { payload: { product: ProductId, deadline: wait.deadline }, success: Placed, error }),
+  /** Takes the mark away and moves the product back among the others; it may get a cell of its own again by its rate. */
+  Rpc.make("product.cool", { payload: { product: ProductId, deadline: wait.deadline }, success: Placed, error })
 )

@@ -1,0 +1,26 @@
+/**
+ * Names of database sessions: they tell whose a session is, so that a hung runner's can be ended (R22). PostgreSQL cuts a
+ * name at 63 bytes, and a name in the connection string would win over ours.
+ */
+import { Redacted } from "effect"
+
+/** Longest name that PostgreSQL keeps, in bytes. */
+const nameMax = 63
+
+const cut = (name: string): string => new TextDecoder().decode(new TextEncoder().encode(name).slice(0, nameMax))
+
+/** Sessions of a member's queries and locks. `member`: a runner's `host:port`. */
+export const runnerSession = (member: string): string => cut(`hikyaku-runner ${member}`)
+/** Sessions of its journal. */
+export const journalSession = (member: string): string => cut(`hikyaku-journal ${member}`)
+
+/** The connection string without a name of its own: whoever connects gives one. */
+export const unnamed = (url: Redacted.Redacted): Redacted.Redacted => {
+  const text = Redacted.value(url)
+  if (!URL.canParse(text)) return url
+  const parsed = new URL(text)
+  if (!parsed.searchParams.has("application_name") && !parsed.searchParams.has("fallback_application_name")) return url
+  parsed.searchParams.delete("application_name")
+  parsed.searchParams.delete("fallback_application_name")
+  return Redacted.make(parsed.href)
+}
