@@ -32,18 +32,7 @@ export default defineWorkspace([
   mergeConfig(shared, {
     test: {
       name: "cluster",
-      include: ["test/cluster/DemoKill.test.ts"],
-      globalSetup: ["test/PostgresSetup.ts"],
-      testTimeout: bound,
-      hookTimeout: bound,
-      fileParallelism: false
-    }
-  }),
-  // On demand (`npm run test:failures`): longer, and younger than the rest.
-  mergeConfig(shared, {
-    test: {
-      name: "failures",
-      include: ["test/cluster/{Runners,Database}.test.ts"],
+      include: ["test/{cluster,soak}/**/*.test.ts"],
       globalSetup: ["test/PostgresSetup.ts"],
       testTimeout: bound,
       hookTimeout: bound,

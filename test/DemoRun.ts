@@ -7,7 +7,7 @@ import * as SqlClient from "@effect/sql/SqlClient"
 import { expect } from "@effect/vitest"
 import type { DemoPlaces } from "@hikyaku/server/demo/DemoCluster"
 import type { DemoReport } from "@hikyaku/server/demo/DemoReport"
-import { Deferred, Duration, Effect, FiberId, Layer, Redacted, Schedule } from "effect"
+import { Context, Deferred, Duration, Effect, FiberId, Layer, Redacted, Schedule, type Scope } from "effect"
 import { spawn } from "node:child_process"
 import * as fs from "node:fs/promises"
 import * as path from "node:path"
@@ -25,14 +25,26 @@ const lookEvery = Schedule.spaced(Duration.millis(50))
 const readJson = <A>(file: string): Effect.Effect<A, unknown> =>
   Effect.tryPromise(async (): Promise<A> => JSON.parse(await fs.readFile(file, "utf8")))
 
-/** Starts a demo; it is stopped with the scope if it has not ended by then. */
-export const startDemo = (args: ReadonlyArray<string>) =>
+/**
+ * Starts a demo; it is stopped with the scope if it has not ended by then. `prepare` is given its database before anything
+ * of the demo runs.
+ */
+export const startDemo = <A, E>(
+  args: ReadonlyArray<string>,
+  prepare: (sql: SqlClient.SqlClient) => Effect.Effect<A, E, Scope.Scope>
+) =>
   Effect.gen(function*() {
     yield* Effect.promise(() =>
       fs.access(main).catch(() => Promise.reject(new Error(`${main} is missing: build first (npm test does)`)))
     )
     const folder = yield* temporaryFolder("demo")
     const { url } = yield* freshDatabase()
+    const sql = yield* Effect.map(
+      // Migrations take several, and one may wait for a lock while others look.
+      Layer.build(PgClient.layer({ url: Redacted.make(url), maxConnections: 6 })),
+      (context) => Context.get(context, SqlClient.SqlClient)
+    )
+    const prepared = yield* prepare(sql)
     const reportFile = path.join(folder, "report.json")
     const said: Array<string> = []
     const exit = Deferred.unsafeMake<number | null>(FiberId.none)
@@ -53,12 +65,10 @@ export const startDemo = (args: ReadonlyArray<string>) =>
           Deferred.await(exit)
         )
     )
-    const sql = yield* Effect.map(
-      Layer.build(PgClient.layer({ url: Redacted.make(url), maxConnections: 1 })),
-      (context) => Effect.provide(SqlClient.SqlClient, context)
-    ).pipe(Effect.flatten)
     return {
       sql,
+      /** What `prepare` gave. */
+      prepared,
       /** Where its processes are, once they are up. */
       places: readJson<DemoPlaces>(path.join(folder, "demo.json")).pipe(Effect.retry(lookEvery)),
       /** Waits for the end; what it said, and its report. */
@@ -67,29 +77,9 @@ export const startDemo = (args: ReadonlyArray<string>) =>
         const output = said.join("")
         if (code !== 0) return yield* Effect.dieMessage(`the demo ended with ${String(code)}:\n${output}`)
         return { output, report: yield* readJson<DemoReport>(reportFile) }
-      }),
-      /** Whether it has ended. */
-      isOver: Deferred.isDone(exit)
+      })
     }
   })
-
-/** Waits until a count in the demo's database has reached a figure, or the demo has ended. */
-export const awaitCount = (
-  demo: { readonly sql: SqlClient.SqlClient; readonly isOver: Effect.Effect<boolean> },
-  table: string,
-  figure: number
-) =>
-  Effect.repeat(
-    Effect.all([
-      demo.sql.unsafe<{ readonly n: number }>(`select count(*)::int as n from ${table}`).pipe(
-        Effect.map((rows) => rows[0]?.n ?? 0),
-        // Before the migrations there is no such table.
-        Effect.orElseSucceed(() => 0)
-      ),
-      demo.isOver
-    ]),
-    { schedule: lookEvery, until: ([n, isOver]) => isOver || n >= figure }
-  )
 
 const sum = (counts: Readonly<Record<string, number>>): number => Object.values(counts).reduce((a, b) => a + b, 0)
 

@@ -4,6 +4,7 @@ import * as SqlClient from "@effect/sql/SqlClient"
 import type { SqlError } from "@effect/sql/SqlError"
 import type { ProductId, TicketId } from "@hikyaku/domain/Identifier"
 import * as Context from "effect/Context"
+import type * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import * as Redacted from "effect/Redacted"
@@ -39,13 +40,11 @@ export interface Books {
   /** Products whose books do not agree at this instant, with the figures. */
   readonly faults: Effect.Effect<ReadonlyArray<string>, SqlError>
   /** Looks at the books again and again, as long as the scope is open; a store that is down is asked again. */
-  readonly watch: Effect.Effect<Watch, never, Scope.Scope>
+  readonly watch: (every: Duration.DurationInput) => Effect.Effect<Watch, never, Scope.Scope>
   readonly facts: Effect.Effect<Facts, SqlError>
   /** Tickets among these that hold stock now. */
   readonly holding: (tickets: ReadonlyArray<TicketId>) => Effect.Effect<ReadonlyArray<Allocation>, SqlError>
 }
-
-const watchInterval = "150 millis"
 
 const make = (sql: SqlClient.SqlClient): Books => {
   // One statement, one instant. G1 is the second line: what was promised never exceeds what came in.
@@ -75,20 +74,21 @@ const make = (sql: SqlClient.SqlClient): Books => {
   return {
     sql,
     faults,
-    watch: Effect.gen(function*() {
-      let rounds = 0
-      const problems: Array<string> = []
-      yield* faults.pipe(
-        Effect.map((found) => {
-          if (found.length === 0) rounds++
-          else if (problems.length < 20) problems.push(...found)
-        }),
-        Effect.ignore,
-        Effect.repeat(Schedule.spaced(watchInterval)),
-        Effect.forkScoped
-      )
-      return { rounds: () => rounds, problems }
-    }),
+    watch: (every) =>
+      Effect.gen(function*() {
+        let rounds = 0
+        const problems: Array<string> = []
+        yield* faults.pipe(
+          Effect.map((found) => {
+            if (found.length === 0) rounds++
+            else if (problems.length < 20) problems.push(...found)
+          }),
+          Effect.ignore,
+          Effect.repeat(Schedule.spaced(every)),
+          Effect.forkScoped
+        )
+        return { rounds: () => rounds, problems }
+      }),
     facts: Effect.gen(function*() {
       const allocations = yield* sql<Allocation>`select product, ticket::text as ticket, member, quantity,
         sequence::float8 as sequence, status from allocation order by product, sequence`

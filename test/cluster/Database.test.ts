@@ -4,7 +4,7 @@ import type { TicketId } from "@hikyaku/domain/Identifier"
 import * as Effect from "effect/Effect"
 import * as Schedule from "effect/Schedule"
 import { describe, expect } from "vitest"
-import { expectRight, judgeScene, startLoad, TheScene } from "./Scene.ts"
+import { expectRight, judgeScene, served, startLoad, TheScene, until } from "./Scene.ts"
 
 layer(TheScene.layer({ runners: 2, gateways: 2 }), { excludeTestServices: true, timeout: "2 minutes" })((it) => {
   describe("G2: PostgreSQL killed right after acknowledgements", () => {
@@ -16,13 +16,14 @@ layer(TheScene.layer({ runners: 2, gateways: 2 }), { excludeTestServices: true, 
         const load = yield* startLoad(scene, {
           seed: "database",
           shoppers: 16,
-          pause: 60,
+          pause: 40,
           onOutcome: ({ ticket }, answer) =>
             Effect.sync(() => {
               if (answer._tag === "Reply" && answer.reply._tag === "Allocated") acknowledged.add(ticket)
             })
         })
-        yield* Effect.sleep("2 seconds")
+        const heard = (count: number) => until(`${count} more tickets`, Effect.sync(() => acknowledged.size >= count))
+        yield* heard(40)
         for (const how of ["kill", "kill", "stop"] as const) {
           const before = [...acknowledged]
           yield* database.restart(how)
@@ -31,7 +32,9 @@ layer(TheScene.layer({ runners: 2, gateways: 2 }), { excludeTestServices: true, 
             Effect.retry(Schedule.intersect(Schedule.recurs(100), Schedule.spaced("100 millis")))
           )
           expect(found[0]?.n).toBe(before.length)
-          yield* Effect.sleep("4 seconds")
+          // Shoppers are served again, and the next blow falls while they are.
+          yield* served(scene, 150)
+          yield* heard(before.length + 25)
         }
         yield* load.stop
         const judgement = yield* judgeScene(scene, load.short)

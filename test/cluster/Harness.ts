@@ -108,7 +108,9 @@ const makeMember = (
         logFolder: options.logFolder
       }).pipe(
         Scope.extend(scope),
-        Effect.catchAll((error) => Effect.zipRight(Scope.close(scope, Exit.void), fault(error.message)))
+        // Also where whoever starts it is interrupted: nobody would know of the process.
+        Effect.onError(() => Scope.close(scope, Exit.void)),
+        Effect.catchAll((error) => fault(error.message))
       )
       // A frozen process hears no SIGTERM.
       yield* Scope.addFinalizer(

@@ -8,7 +8,7 @@ describe("G1, G3, G4, G7, G9, G10: the demo on a cluster of two runners", () => 
     "carts, campaigns, caps and deliveries agree with the tables and the provider",
     () =>
       Effect.gen(function*() {
-        const demo = yield* startDemo(smallShop)
+        const demo = yield* startDemo(smallShop, () => Effect.void)
         const { output, report } = yield* demo.ended
         yield* expectInvariants(report, demo.sql)
         expect(report).toMatchObject({ runnersLost: 0, input: { format: "generated", unusable: {} } })
@@ -23,7 +23,7 @@ describe("G1, G3, G4, G7, G9, G10: the demo on a cluster of two runners", () => 
     "bad input ends it before anything is started, with the place named (G16)",
     () =>
       Effect.gen(function*() {
-        const demo = yield* startDemo(["--events", import.meta.filename])
+        const demo = yield* startDemo(["--events", import.meta.filename], () => Effect.void)
         const failed = yield* Effect.flip(Effect.sandbox(demo.ended))
         expect(String(failed)).toContain("Demo.test.ts, line 1")
       }),

@@ -4,12 +4,13 @@
  */
 import { Command, ValidationError } from "@effect/cli"
 import { Cause, Console, Effect, Option } from "effect"
+import { audit } from "./commands/Audit.ts"
 import * as Campaign from "./commands/Campaign.ts"
 import * as Cart from "./commands/Cart.ts"
 import * as Event from "./commands/Event.ts"
 import * as Member from "./commands/Member.ts"
 import * as Product from "./commands/Product.ts"
-import { audit, status } from "./commands/Status.ts"
+import { status } from "./commands/Status.ts"
 import { CliFailure, codes } from "./Failure.ts"
 
 const hikyaku = Command.make("hikyaku").pipe(

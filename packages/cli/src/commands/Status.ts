@@ -1,10 +1,9 @@
-/** `hikyaku status` and `hikyaku audit`: is it well, what has it done, do the books agree. */
-import { Command, Options } from "@effect/cli"
-import type { AuditFault } from "@hikyaku/domain/api/AdminApi"
-import { Console, Effect } from "effect"
+/** `hikyaku status`: is it well, what has it done. */
+import { Command } from "@effect/cli"
+import { Effect } from "effect"
 import { connected, connection } from "../Connection.ts"
-import { CliFailure, codes, refused } from "../Failure.ts"
-import { counts, facts, instant, print, table } from "../Output.ts"
+import { CliFailure, codes } from "../Failure.ts"
+import { counts, facts, instant, print } from "../Output.ts"
 
 export const status = Command.make(
   "status",
@@ -50,39 +49,3 @@ export const status = Command.make(
       Effect.asVoid
     )
 ).pipe(Command.withDescription("Whether the shop is well, and what it has done."))
-
-/** Faults shown. */
-const faultsShown = 50
-
-export const audit = Command.make("audit", {
-  ...connection,
-  page: Options.integer("page").pipe(
-    Options.withDescription("Products of one step; default 5000."),
-    Options.withDefault(5_000)
-  )
-}, (call) =>
-  Effect.gen(function*() {
-    const faults: Array<AuditFault> = []
-    let checked = 0
-    yield* connected(call, (hikyaku) =>
-      Effect.gen(function*() {
-        let after: string | undefined
-        while (true) {
-          const answer = yield* hikyaku.admin.audit({ after, limit: call.page })
-          checked += answer.checked
-          faults.push(...answer.faults)
-          if (answer.next === null) return
-          after = answer.next
-          if (!call.json) yield* Console.error(`${checked.toLocaleString("en")} products ...`)
-        }
-      }))
-    const found = faults.slice(0, faultsShown).map((f) => [f.product, f.rule, f.expected, f.found])
-    yield* print(
-      call,
-      { checked, faults },
-      faults.length === 0
-        ? `The books of ${checked.toLocaleString("en")} products agree.`
-        : table(["product", "rule", "expected", "found"], found)
-    )
-    if (faults.length > 0) return yield* refused(`${faults.length} rules are broken.`)
-  })).pipe(Command.withDescription("Checks, from the rows alone, that the books of all products agree."))

@@ -72,8 +72,9 @@ export const AdminApi = RpcGroup.make(
   Rpc.make("admin.report", { success: Report, error: CommonError }),
   /**
    * Checks, from the rows alone, that the books of products agree: stock taken in + recorded shortage = on hand + open
-   * allocations + sold. Goes through the products in the order of their ids from after `after`; `next` is where to go on,
-   * null at the end.
+   * allocations + sold. Goes through the products in the order of their ids from after `after`, at most `limit` of them and
+   * fewer where they have very many lines; `next` is where to go on, null at the end. A page is of one instant, so that
+   * traffic causes no false alarm.
    */
   Rpc.make("admin.audit", {
     payload: {
@@ -81,7 +82,9 @@ export const AdminApi = RpcGroup.make(
       limit: Schema.optional(Schema.Int.pipe(Schema.between(1, auditMax)))
     },
     success: Schema.Struct({
+      /** Products checked, and cart lines read for it. */
       checked: Schema.Int,
+      lines: Schema.Int,
       faults: Schema.Array(AuditFault),
       next: Schema.NullOr(Schema.String)
     }),

@@ -47,7 +47,7 @@ layer(TestApi.layer(), { excludeTestServices: true })("admin", (it) => {
       const hikyaku = yield* Hikyaku
       const sql = yield* SqlClient.SqlClient
       for (const id of ["a", "b", "c", "d", "e"]) yield* product(id, 2, 1)
-      expect(yield* hikyaku.admin.audit({})).toEqual({ checked: 5, faults: [], next: null })
+      expect(yield* hikyaku.admin.audit({})).toEqual({ checked: 5, lines: 15, faults: [], next: null })
 
       const broken = (id: string, breakIt: Effect.Effect<unknown, unknown>) =>
         Effect.gen(function*() {
