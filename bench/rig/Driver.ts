@@ -3,9 +3,13 @@
  * ActorClient, as the API's handlers do. Told what to do by the bench.
  */
 import { ActorClient } from "@hikyaku/cluster/actor/ActorClient"
+import { campaignKind } from "@hikyaku/cluster/marketing/CampaignActor"
 import { memberKind } from "@hikyaku/cluster/marketing/MemberActor"
 import * as ClusterRunner from "@hikyaku/cluster/Runner"
 import { productKind } from "@hikyaku/cluster/stock/ProductActor"
+import { commandIdFrom } from "@hikyaku/domain/Identifier"
+import type { CampaignDefinition } from "@hikyaku/domain/marketing/Campaign"
+import type { CampaignCommand, CampaignReply } from "@hikyaku/domain/marketing/CampaignCommand"
 import { databaseLayer, gatewayLayer } from "@hikyaku/server/ClusterNode"
 import { Cause, Config, Effect, Either, Exit, Layer, Runtime } from "effect"
 import { serve } from "./Asked.ts"
@@ -16,6 +20,10 @@ export type Question =
   | { readonly op: "open"; readonly loads: ReadonlyArray<Open> }
   /** Has every actor answer once, in pages: `${prefix}0` to `${prefix}${count - 1}`. Answers how many did. */
   | { readonly op: "touch"; readonly kind: "Product" | "Member"; readonly prefix: string; readonly count: number }
+  /** Stores a campaign's definition. */
+  | { readonly op: "define"; readonly definition: CampaignDefinition; readonly timeZone: string }
+  /** Starts a run by hand; answers its id. */
+  | { readonly op: "runNow"; readonly campaign: string; readonly product: string }
 
 const readStock = { _tag: "ReadStock" } as const
 const readMember = { _tag: "ReadMember" } as const
@@ -72,12 +80,33 @@ const program = Effect.gen(function*() {
       return count
     })
 
+  const told = (campaign: string, command: CampaignCommand): Promise<CampaignReply> =>
+    Runtime.runPromise(runtime)(actors.send(campaignKind, { actor: campaign, command, within }))
+
   const answer = (question: Question): Promise<unknown> => {
     switch (question.op) {
       case "closed":
         return closed(add, question.load)
       case "open":
         return open(add, question.loads)
+      case "define":
+        return told(question.definition.id, {
+          _tag: "Define",
+          definition: question.definition,
+          author: "bench",
+          timeZone: question.timeZone
+        })
+      case "runNow":
+        return told(question.campaign, {
+          _tag: "StartRunNow",
+          request: commandIdFrom(Date.now(), Math.random(), Math.random(), Math.random()),
+          author: "bench",
+          product: question.product,
+          parameters: { before: 5900, after: 4900 }
+        }).then((reply) => {
+          if (reply._tag !== "RunStarted") throw new Error(`no run: ${JSON.stringify(reply)}`)
+          return reply.run
+        })
       case "touch":
         return Runtime.runPromise(runtime)(touch(question.kind, question.prefix, question.count))
     }

@@ -3,6 +3,7 @@
  * outbox relay, the event log's consumers, timers, runs); gateways and callers are processes of their own. Started anew for
  * every repetition and stopped before another system's turn, so that nobody is measured beside somebody else's pollers.
  */
+import type { CampaignDefinition } from "@hikyaku/domain/marketing/Campaign"
 import { createServer } from "node:net"
 import { bundle, Child, serverMain } from "./Child.ts"
 import type { Question as DriverQuestion } from "./Driver.ts"
@@ -22,7 +23,11 @@ const freePort = (): Promise<number> =>
     })
   })
 
-const startRunner = async (database: Database, flags: ReadonlyArray<string> = []): Promise<Child> =>
+const startRunner = async (
+  database: Database,
+  flags: ReadonlyArray<string> = [],
+  environment: Readonly<Record<string, string>> = {}
+): Promise<Child> =>
   Child.start({
     name: "runner",
     program: serverMain,
@@ -34,7 +39,8 @@ const startRunner = async (database: Database, flags: ReadonlyArray<string> = []
       HIKYAKU_RUNNER_PORT: String(await freePort()),
       // Nothing is sent in these benches.
       HIKYAKU_PROVIDER_URL: "http://127.0.0.1:9",
-      HIKYAKU_PROVIDER_API_KEY: ""
+      HIKYAKU_PROVIDER_API_KEY: "",
+      ...environment
     }
   })
 
@@ -73,9 +79,9 @@ export class ActorHouse {
 
   static async start(
     database: Database,
-    { flags = [] as ReadonlyArray<string>, gateways = 1 } = {}
+    { environment = {} as Readonly<Record<string, string>>, flags = [] as ReadonlyArray<string>, gateways = 1 } = {}
   ): Promise<ActorHouse> {
-    const runner = await startRunner(database, flags)
+    const runner = await startRunner(database, flags, environment)
     const drivers: Array<Child> = []
     for (let i = 1; i <= gateways; i++) {
       drivers.push(
@@ -111,6 +117,25 @@ export class ActorHouse {
   /** How many of the actors `${prefix}0` and so on answered; then they are live. */
   async touch(kind: "Product" | "Member", prefix: string, count: number): Promise<number> {
     return (await this.ask<number>({ op: "touch", kind, prefix, count }, 0, null))[0]
+  }
+  /** Brings a campaign in. */
+  async define(definition: CampaignDefinition, timeZone: string): Promise<void> {
+    await this.ask<null>({ op: "define", definition, timeZone }, 0, null)
+  }
+  /** Starts a run of a campaign about a product and answers its id; what `until` waits for is measured too. */
+  runNow(
+    campaign: string,
+    product: string,
+    profile: string | null,
+    until: (run: string) => Promise<void>
+  ): Promise<readonly [string, Watch]> {
+    const driver = this.gateways[0]!
+    return watched(this.runner, driver, profile, async () => {
+      const question: DriverQuestion = { op: "runNow", campaign, product }
+      const run = await driver.ask<string>(question)
+      await until(run)
+      return run
+    })
   }
   async stop(): Promise<void> {
     for (const gateway of this.gateways) await gateway.stop()

@@ -3,6 +3,7 @@
  * Platform and configuration are left open; the server supplies them.
  */
 import { Singleton } from "@effect/cluster"
+import { ruleFilter } from "@hikyaku/domain/marketing/RuleFilter"
 import { Duration, Effect, Layer } from "effect"
 import * as ActorClientCluster from "./actor/ActorClientCluster.ts"
 import type { ActorKind } from "./actor/ActorKind.ts"
@@ -21,8 +22,9 @@ import { providerKind } from "./delivery/ProviderActor.ts"
 import { campaignKind } from "./marketing/CampaignActor.ts"
 import { EventLog, partitions, relayMax } from "./marketing/EventLog.ts"
 import * as EventProcessor from "./marketing/EventProcessor.ts"
-import { memberKind } from "./marketing/MemberActor.ts"
+import { makeMemberKind, memberKind } from "./marketing/MemberActor.ts"
 import * as RunWorker from "./marketing/RunWorker.ts"
+import { Shop } from "./marketing/Shop.ts"
 import { productKind } from "./stock/ProductActor.ts"
 
 /** Rests of the workers when there is nothing to do: what each adds to a realtime event's way, at most. */
@@ -40,8 +42,13 @@ const hostHot = <State, Command, Reply, Event>(kind: ActorKind<State, Command, R
     Layer.provide(HotGroup.layer)
   )
 
+/** The members, with the shop's own time zone; who sends to them needs no more than `memberKind`. */
+const members = Layer.unwrapEffect(
+  Effect.map(Shop, ({ timeZone }) => host(makeMemberKind({ filter: ruleFilter, timeZone })))
+)
+
 /** Every kind of actor, on this runner. Refuses to start when the store counts its cells differently. */
-const kinds = Layer.mergeAll(hostHot(productKind), host(memberKind), host(campaignKind), host(providerKind)).pipe(
+const kinds = Layer.mergeAll(hostHot(productKind), members, host(campaignKind), host(providerKind)).pipe(
   Layer.provide(LocalCells.layer),
   Layer.provide(
     Layer.effectDiscard(
@@ -73,7 +80,17 @@ const events = Layer.unwrapEffect(Effect.map(EventProcessor.make, (processor) =>
 const runs = Layer.unwrapEffect(
   Effect.map(
     RunWorker.make,
-    (worker) => Singleton.make("runs", workLoop("Runs", runsRest, worker.step, RunWorker.runsAtOnce))
+    (worker) =>
+      Layer.merge(
+        Singleton.make(
+          "runs",
+          workLoop("Realtime runs", runsRest, worker.step("realtime"), RunWorker.runLimitsDefault.runsAtOnce)
+        ),
+        Singleton.make(
+          "runs-batch",
+          workLoop("Batch runs", runsRest, worker.step("batch"), RunWorker.runLimitsDefault.runsAtOnce)
+        )
+      )
   )
 )
 

@@ -12,6 +12,7 @@ import * as Catalogue from "@hikyaku/cluster/marketing/Catalogue"
 import * as EventLog from "@hikyaku/cluster/marketing/EventLogSql"
 import { makeRender } from "@hikyaku/cluster/marketing/Renderer"
 import { EventSettings, Shop } from "@hikyaku/cluster/marketing/Shop"
+import * as UnsubscribeLinks from "@hikyaku/cluster/marketing/UnsubscribeLinks"
 import * as ClusterRunner from "@hikyaku/cluster/Runner"
 import { journalSession, runnerSession } from "@hikyaku/cluster/sql/DatabaseSession"
 import { migrate } from "@hikyaku/cluster/sql/Migrations"
@@ -64,7 +65,11 @@ const mail = Layer.unwrapEffect(Effect.gen(function*() {
     }
   })
   return ClusterRunner.dispatcher(settings, yield* makeRender)
-})).pipe(Layer.provide(HttpProvider.layerConfig), Layer.provide(ProviderClient.layer()))
+})).pipe(
+  Layer.provide(UnsubscribeLinks.layerConfig),
+  Layer.provide(HttpProvider.layerConfig),
+  Layer.provide(ProviderClient.layer())
+)
 
 /** All that a runner does, on a member of the cluster that is given. */
 const work = Layer.merge(ClusterRunner.runner, mail).pipe(Layer.provide(Catalogue.layer), Layer.provide(shop))

@@ -1,8 +1,10 @@
 /** The shop's configuration: each value with its meaning, unit and default. Read from the environment. */
 import { defaultGroup, hotGroup } from "@hikyaku/cluster/actor/Placement"
 import type { ShopTerms } from "@hikyaku/domain/marketing/CampaignTerms"
-import { CapRule } from "@hikyaku/domain/marketing/FrequencyCap"
-import { Config, Schema } from "effect"
+import { CapRule, MessageClass, windowMaxMs } from "@hikyaku/domain/marketing/FrequencyCap"
+import { DailyHours } from "@hikyaku/domain/marketing/SendTime"
+import { VolumeTerms } from "@hikyaku/domain/marketing/Volume"
+import { Config, Duration, Option, Schema } from "effect"
 
 const day = 86_400_000
 
@@ -13,15 +15,38 @@ const capsDefault: ReadonlyArray<CapRule> = [
 ]
 
 const Caps = Schema.parseJson(Schema.Array(CapRule))
+const Hours = Schema.parseJson(DailyHours)
+const HoursByClass = Schema.parseJson(
+  Schema.partialWith(Schema.Record({ key: MessageClass, value: DailyHours }), { exact: true })
+)
+const Volume = Schema.parseJson(VolumeTerms)
+const orNull = <A>(config: Config.Config<A>) => Config.map(Config.option(config), Option.getOrNull)
 
 /**
- * `HIKYAKU_TIME_ZONE` (IANA name, default Asia/Tokyo): the shop's days and schedules. `HIKYAKU_CAPS` (JSON: a list of
- * `{count, windowMs, channel?, class?}`): frequency caps that hold for every campaign.
+ * `HIKYAKU_TIME_ZONE` (IANA name, default Asia/Tokyo): the shop's days and schedules, and the clock of members of whom none
+ * is known. What holds for every campaign beside its own:
+ * - `HIKYAKU_CAPS` (JSON: a list of `{count, windowMs, channel?, class?}`): frequency caps.
+ * - `HIKYAKU_DELIVERY_HOURS` (JSON by class: `{"realtime": {"from": 480, "to": 1320}}`, minutes of the member's day; default:
+ *   all day): outside them nothing of the class leaves. A campaign's own hours take their place.
+ * - `HIKYAKU_QUIET_HOURS` (JSON `{from, to}`; default none): when nothing leaves at all.
+ * - `HIKYAKU_VOLUME` (JSON `{base, min, max, windowMs, expectedShare}`; default none): volume optimisation.
+ * - `HIKYAKU_SENDING_LAG` (default 1 minute): longest time from the start of a provider's request to the sending itself;
+ *   a delivery is not started later than so much before its deadline.
+ * - `HIKYAKU_CAP_HISTORY` (default 400 days, which is the most): how far back members remember what was sent. A campaign
+ *   with a longer window is refused.
  */
 export const shopConfig: Config.Config<ShopTerms> = Config.all({
   timeZone: Config.withDefault(Config.nonEmptyString("HIKYAKU_TIME_ZONE"), "Asia/Tokyo"),
-  globalCaps: Config.withDefault(Schema.Config("HIKYAKU_CAPS", Caps), capsDefault)
-}).pipe(Config.map((shop) => ({ ...shop, deliveryHours: {}, quietHours: null, volume: null })))
+  globalCaps: Config.withDefault(Schema.Config("HIKYAKU_CAPS", Caps), capsDefault),
+  deliveryHours: Config.withDefault(Schema.Config("HIKYAKU_DELIVERY_HOURS", HoursByClass), {}),
+  quietHours: orNull(Schema.Config("HIKYAKU_QUIET_HOURS", Hours)),
+  volume: orNull(Schema.Config("HIKYAKU_VOLUME", Volume)),
+  lagMs: Config.map(Config.withDefault(Config.duration("HIKYAKU_SENDING_LAG"), Duration.minutes(1)), Duration.toMillis),
+  keepMs: Config.map(
+    Config.withDefault(Config.duration("HIKYAKU_CAP_HISTORY"), Duration.millis(windowMaxMs)),
+    (kept) => Math.min(windowMaxMs, Duration.toMillis(kept))
+  )
+})
 
 /**
  * `HIKYAKU_STOCK_MEANING`: whether a level of stock that the shop's database states counts what is in carts ("physical",

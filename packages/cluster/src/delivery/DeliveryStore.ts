@@ -64,6 +64,13 @@ export interface MadeList {
   readonly refused: number
 }
 
+/** A held delivery: its member judges it again, unless it is `stale`, i.e. why what it says does not hold any more. */
+export interface HeldDelivery {
+  readonly delivery: string
+  readonly member: string
+  readonly stale: string | null
+}
+
 /** What there is to do now. */
 export interface Overview {
   /** The shop's instant, ms. */
@@ -160,10 +167,8 @@ export class DeliveryStore extends Context.Tag("@hikyaku/cluster/delivery/Delive
     ReadonlyArray<{ readonly id: string; readonly status: ListStatus; readonly attempt: number }>,
     StoreFault
   >
-  /** Held deliveries whose time has come, for their members to judge again; at most `heldMax`. */
-  readonly held: (
-    channels: ReadonlyArray<Channel>
-  ) => Effect.Effect<ReadonlyArray<{ readonly delivery: string; readonly member: string }>, StoreFault>
+  /** Held deliveries whose time has come, to be judged again; at most `heldMax`. */
+  readonly held: (channels: ReadonlyArray<Channel>) => Effect.Effect<ReadonlyArray<HeldDelivery>, StoreFault>
   /** Lets held deliveries go, or drops them for a reason (refunded). */
   readonly released: (
     verdicts: ReadonlyArray<{ readonly delivery: string; readonly dropped: string | null }>

@@ -83,6 +83,7 @@ reached as (
       when m.suppressions ->> $8 is not null then 'suppressed: ' || (m.suppressions ->> $8)
       when $8 = 'mail' and m.address is null then 'no address'
       when $8 = 'mail' and m.address !~ '^[^[:space:]@]+@[^[:space:]@]+$' then 'not an address'
+      else delivery_stale(p.product, p.parameters, $7)
     end as barred
   from picked p left join member m on m.id = p.member
     left join run on run.id = p.run
@@ -216,9 +217,20 @@ where provider = $1 and ${open}
   and (epoch < $3 or epoch = $3 and status in ('uploading', 'sending') and id <> all($5::text[]))
 returning id`
 
-export const held = `select id as delivery, member from delivery
-where status = 'due' and held and not_before <= shop_now() and deadline > shop_now() and channel = any($1::text[])
-order by not_before limit $2`
+/**
+ * What is to be judged again, and why it need not be: what a paused run or campaign has asked for stays held, what a cancelled
+ * one has asked for or what no longer holds of its product is dropped without asking its member.
+ */
+export const held = `select d.id as delivery, d.member, coalesce(
+    (select 'the campaign was cancelled' from campaign c where c.id = d.campaign and c.status = 'cancelled'),
+    (select 'the run was cancelled' from run r where r.id = d.run and r.status = 'cancelled'),
+    delivery_stale(d.product, d.parameters, d.class)) as stale
+from delivery d
+where d.status = 'due' and d.held and d.not_before <= shop_now() and d.deadline > shop_now()
+  and d.channel = any($1::text[])
+  and not exists (select from run r where r.id = d.run and r.status = 'paused')
+  and not exists (select from campaign c where c.id = d.campaign and c.status = 'paused')
+order by d.not_before limit $2`
 
 /** $1 deliveries, $2 why they are dropped, null for those released. */
 export const released = `with v as (select * from unnest($1::text[], $2::text[]) as v(id, dropped)),

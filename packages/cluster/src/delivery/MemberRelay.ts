@@ -67,15 +67,18 @@ export const makeRelay = <State, Event>(
     const judge = Effect.gen(function*() {
       const held = yield* store.held(channels)
       if (held.length === 0) return 0
+      const asked = held.filter(({ stale }) => stale === null)
       const replies = yield* client.sendAll(
         kind,
-        held.map(({ delivery, member }) => ({ actor: member, command: { _tag: "Release" as const, delivery } }))
+        asked.map(({ delivery, member }) => ({ actor: member, command: { _tag: "Release" as const, delivery } }))
       )
-      const verdicts = held.flatMap(({ delivery }, index) => {
+      const verdicts = asked.flatMap(({ delivery }, index) => {
         const reply = replies[index]
         const dropped = reply !== undefined && Either.isRight(reply) ? verdictOf(reply.right) : undefined
         return dropped === undefined ? [] : [{ delivery, dropped }]
       })
+      // The refund that comes with the drop gives the cap back.
+      for (const { delivery, stale } of held) if (stale !== null) verdicts.push({ delivery, dropped: stale })
       if (verdicts.length > 0) yield* store.released(verdicts)
       return verdicts.length
     })

@@ -30,6 +30,8 @@ export const campaignTable: MainTable = {
     day: "integer",
     runs_today: "integer",
     spent_today: "bigint",
+    unsent_today: "bigint",
+    grants: "json",
     runs: "bigint",
     suppressed: "json",
     next_cycle: "instant"
@@ -78,6 +80,7 @@ export const runTable: ChildTable = {
     class: "text",
     priority: "integer",
     started_at: "instant",
+    begins_at: "instant",
     deadline: "instant",
     status: "text"
   }
@@ -96,6 +99,9 @@ const StoredCampaign = Schema.Struct({
   day: Schema.Int,
   runs_today: Schema.Int,
   spent_today: Schema.Int,
+  unsent_today: Schema.Int,
+  // A list: what is longest unused comes first.
+  grants: Schema.Array(Schema.Tuple(Schema.String, Schema.String, Schema.Int, Schema.Int)),
   runs: Schema.Int,
   suppressed: Schema.partialWith(Schema.Record({ key: SuppressReason, value: Schema.Int }), { exact: true }),
   next_cycle: Schema.NullOr(Schema.Number)
@@ -125,6 +131,8 @@ const mainRow = (state: CampaignState): Row => {
     day: state.day,
     runs_today: state.runsToday,
     spent_today: state.spentToday,
+    unsent_today: state.unsentToday,
+    grants: Object.entries(state.grants).map(([run, { count, day, page }]) => [run, page, count, day]),
     runs: state.runs,
     suppressed: state.suppressed,
     next_cycle: state.nextCycle
@@ -157,6 +165,8 @@ const restore = (id: string, main: Row, children: Readonly<Record<string, Readon
     day: row.day,
     runsToday: row.runs_today,
     spentToday: row.spent_today,
+    unsentToday: row.unsent_today,
+    grants: Object.fromEntries(row.grants.map(([run, page, count, day]) => [run, { page, count, day }])),
     runs: row.runs,
     suppressed: row.suppressed,
     nextCycle: row.next_cycle
@@ -194,6 +204,7 @@ const write = (writer: RowWriter, fact: Fact<CampaignState, CampaignEvent>): voi
         class: after.definition.class,
         priority: after.definition.priority,
         started_at: run.startedAt,
+        begins_at: run.beginsAt,
         deadline: run.deadline,
         status: "running"
       })

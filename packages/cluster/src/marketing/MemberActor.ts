@@ -302,5 +302,5 @@ export const makeMemberKind = (
   publish: () => []
 })
 
-/** The Member actor with CEL and decision tables as filters, of a shop in Japan. */
+/** For those who send to members or keep their tables, whom the shop's time zone does not concern; runners host their own. */
 export const memberKind = makeMemberKind({ filter: ruleFilter, timeZone: "Asia/Tokyo" })

@@ -1,14 +1,16 @@
 /**
  * Carries runs out: pages through the campaign's segment in the order of member ids, asks each member, and moves the run's
- * cursor once the whole page has answered, under the run's fence (R17). A crash repeats the page; members recognise the run
- * and answer as before. Realtime runs go before batch ones. Owns the progress columns of `run`.
+ * cursor once all of a stretch have answered, under the run's fence (R17). A crash repeats the stretch; members recognise the
+ * run and answer as before, and the budget counts each page once. Realtime runs have a worker of their own, so that they wait
+ * for no batch. Owns the progress columns of `run`, and drops what cancelled campaigns leave unsent.
  */
 import { SqlClient } from "@effect/sql"
 import type { CampaignDefinition } from "@hikyaku/domain/marketing/Campaign"
+import type { CampaignCommand } from "@hikyaku/domain/marketing/CampaignCommand"
 import { audienceOf, termsOf } from "@hikyaku/domain/marketing/CampaignTerms"
 import type { Attributes } from "@hikyaku/domain/marketing/Event"
-import { considerCommand, type Terms } from "@hikyaku/domain/marketing/Member"
-import { Duration, Effect, Either } from "effect"
+import { type Consider, considerCommand, type Terms } from "@hikyaku/domain/marketing/Member"
+import { Array as Arr, Duration, Effect, Either } from "effect"
 import { ActorClient } from "../actor/ActorClient.ts"
 import { ShopClock } from "../actor/ShopClock.ts"
 import { campaignKind } from "./CampaignActor.ts"
@@ -16,17 +18,41 @@ import { memberKind } from "./MemberActor.ts"
 import { compileSegment, type SegmentPage } from "./SegmentSql.ts"
 import { Shop } from "./Shop.ts"
 
-/** Members of one page: one query, one batch to the members, one move of the cursor. */
-export const pageSize = 1000
-/** Runs worked on at once by one worker; more wait, realtime ones first. */
-export const runsAtOnce = 4
-/** Pages of one run before the worker looks for more urgent ones (RTM-4: a long batch yields to realtime). */
-export const pagesAtOnce = 4
+/** How much a worker takes at once. */
+export interface RunLimits {
+  /** Members asked in one call. */
+  readonly pageSize: number
+  /**
+   * Pages of a stretch: read in one query, asked at once, one move of the cursor. More than one, so that a commit is under
+   * way while the next is decided; of a campaign with a budget one, since what it may ask depends on what was accepted.
+   */
+  readonly stretchPages: number
+  /** Stretches of one run before the worker looks for more urgent ones. */
+  readonly stretchesAtOnce: number
+  /** Runs worked on at once by one worker; more wait, the more urgent ones first. */
+  readonly runsAtOnce: number
+  /** Deliveries of a cancelled campaign that are dropped in one statement. */
+  readonly dropMax: number
+}
+
+export const runLimitsDefault: RunLimits = {
+  pageSize: 500,
+  stretchPages: 2,
+  stretchesAtOnce: 4,
+  runsAtOnce: 4,
+  dropMax: 2_000
+}
+
 /** Rest before members that did not answer are asked again, and how often a page is tried before the run is left for later. */
 const askAgainRest = Duration.millis(200)
 const asksMax = 50
 /** Compiled versions kept. */
 const versionsMax = 256
+/** Why members behind the cursor of a finished run were not asked, as it stands among the run's reasons. */
+export const budgetReason = "Budget"
+
+/** Which runs a worker carries out: `realtime` those of realtime and transactional campaigns. */
+export type RunLane = "realtime" | "batch"
 
 interface RunRow {
   readonly id: string
@@ -38,148 +64,247 @@ interface RunRow {
   readonly member: string | null
   readonly parameters: Attributes
   readonly cursor: string | null
-  readonly started_at: number
+  readonly begins_at: number
   readonly deadline: number
   readonly rejected: Readonly<Record<string, number>>
   readonly definition: CampaignDefinition
 }
 
 interface Prepared {
-  readonly terms: Terms
+  readonly command: Consider
   readonly page: (after: string | null, limit: number, now: number) => SegmentPage
+  /** Members of a stretch. */
+  readonly stretch: number
 }
 
-export const make = Effect.gen(function*() {
-  const sql = yield* SqlClient.SqlClient
-  const client = yield* ActorClient
-  const clock = yield* ShopClock
-  const shop = yield* Shop
-  const termsOfVersion = new Map<string, Terms>()
+/** What came of asking members. */
+interface Asked {
+  readonly accepted: number
+  readonly rejected: Readonly<Record<string, number>>
+}
 
-  const prepare = (run: RunRow): Prepared => {
-    const key = `${run.campaign}\u0001${run.version}`
-    let terms = termsOfVersion.get(key)
-    if (terms === undefined) {
-      if (termsOfVersion.size >= versionsMax) termsOfVersion.clear()
-      termsOfVersion.set(key, terms = termsOf(run.definition, shop))
-    }
-    const segment = audienceOf(run.definition, {
-      product: run.product === null ? null : { id: run.product, category: run.category, brand: run.brand },
-      member: run.member
-    })
-    return { terms, page: compileSegment(segment) }
+const together = (parts: ReadonlyArray<Asked>, before: Asked["rejected"]): Asked => {
+  const rejected: Record<string, number> = { ...before }
+  let accepted = 0
+  for (const part of parts) {
+    accepted += part.accepted
+    for (const [reason, count] of Object.entries(part.rejected)) rejected[reason] = (rejected[reason] ?? 0) + count
   }
+  return { accepted, rejected }
+}
 
-  /** Asks the members of a page until each has answered; null when some never did. */
-  const ask = (run: RunRow, terms: Terms, members: ReadonlyArray<string>) =>
-    Effect.gen(function*() {
+export const makeWith = (limits: RunLimits) =>
+  Effect.gen(function*() {
+    const { dropMax, pageSize, runsAtOnce, stretchPages, stretchesAtOnce } = limits
+    const sql = yield* SqlClient.SqlClient
+    const client = yield* ActorClient
+    const clock = yield* ShopClock
+    const shop = yield* Shop
+    const termsOfVersion = new Map<string, Terms>()
+
+    const prepare = (run: RunRow): Prepared => {
+      const key = `${run.campaign}\u0001${run.version}`
+      let terms = termsOfVersion.get(key)
+      if (terms === undefined) {
+        if (termsOfVersion.size >= versionsMax) termsOfVersion.clear()
+        termsOfVersion.set(key, terms = termsOf(run.definition, shop))
+      }
+      const segment = audienceOf(run.definition, {
+        product: run.product === null ? null : { id: run.product, category: run.category, brand: run.brand },
+        member: run.member
+      })
       const command = considerCommand({
         run: run.id,
         campaign: run.campaign,
         version: run.version,
         ...(run.product === null ? {} : { product: run.product }),
         parameters: run.parameters,
-        notBefore: run.started_at,
+        notBefore: run.begins_at,
         deadline: run.deadline,
         terms
       })
-      let accepted = 0
-      const rejected: Record<string, number> = { ...run.rejected }
-      const count = (reason: string) => rejected[reason] = (rejected[reason] ?? 0) + 1
-      let open = members
-      for (let attempt = 1; open.length > 0; attempt++) {
-        if (attempt > asksMax) return null
-        if (attempt > 1) yield* Effect.sleep(askAgainRest)
-        const at = clock.now()
-        const answers = yield* client.sendAll(memberKind, open.map((actor) => ({ actor, command, at })))
-        open = open.filter((_, i) =>
-          Either.match(answers[i]!, {
-            onRight: (reply) => {
-              if (reply._tag === "Accepted") accepted++
-              else count(reply._tag === "Rejected" ? reply.reason : reply._tag)
-              return false
-            },
-            onLeft: (error) => {
-              // A member that can never answer must not hold up the others.
-              if (error._tag === "CommandFault") count("Fault")
-              return error._tag !== "CommandFault"
-            }
-          })
-        )
-      }
-      return { accepted, rejected }
-    })
+      const stretch = run.definition.budgetPerDay === undefined ? stretchPages * pageSize : pageSize
+      return { command, page: compileSegment(segment), stretch }
+    }
 
-  /** How many of a page's members the campaign's budget of today still reaches; null: the Campaign actor does not answer. */
-  const afford = (run: RunRow, count: number) =>
-    run.definition.budgetPerDay === undefined || count === 0
-      ? Effect.succeed(count)
-      : client.send(campaignKind, {
-        actor: run.campaign,
-        command: { _tag: "Spend", run: run.id, count },
-        at: clock.now()
+    /** Asks the members of a page until each has answered; null when some never did. */
+    const askPage = (command: Consider, members: ReadonlyArray<string>) =>
+      Effect.gen(function*() {
+        let accepted = 0
+        const rejected: Record<string, number> = {}
+        const count = (reason: string) => rejected[reason] = (rejected[reason] ?? 0) + 1
+        let open = members
+        for (let attempt = 1; open.length > 0; attempt++) {
+          if (attempt > asksMax) return null
+          if (attempt > 1) yield* Effect.sleep(askAgainRest)
+          const at = clock.now()
+          const answers = yield* client.sendAll(memberKind, open.map((actor) => ({ actor, command, at })))
+          open = open.filter((_, i) =>
+            Either.match(answers[i]!, {
+              onRight: (reply) => {
+                if (reply._tag === "Accepted") accepted++
+                else count(reply._tag === "Rejected" ? reply.reason : reply._tag)
+                return false
+              },
+              onLeft: (error) => {
+                // A member that can never answer must not hold up the others.
+                if (error._tag === "CommandFault") count("Fault")
+                return error._tag !== "CommandFault"
+              }
+            })
+          )
+        }
+        return { accepted, rejected }
       })
-        .pipe(
-          Effect.map((reply) => (reply._tag === "Granted" ? reply.count : 0)),
-          Effect.catchAll(() => Effect.succeed(null))
+
+    const ask = (run: RunRow, command: Consider, members: ReadonlyArray<string>) =>
+      Effect.map(
+        Effect.forEach(Arr.chunksOf(members, pageSize), (page) => askPage(command, page), {
+          concurrency: stretchPages
+        }),
+        (parts) => {
+          const answered = parts.flatMap((part) => (part === null ? [] : [part]))
+          return answered.length < parts.length ? null : together(answered, run.rejected)
+        }
+      )
+
+    const tellCampaign = (run: RunRow, command: CampaignCommand) =>
+      client.send(campaignKind, { actor: run.campaign, command, at: clock.now() }).pipe(Effect.either)
+
+    /** Messages of the shop's today that the campaign had accepted and that were provably not sent. */
+    const unsentToday = (run: RunRow) =>
+      sql<{ readonly n: number }>`
+      select count(*)::int as n from run r join delivery d on d.run = r.id
+      where r.campaign = ${run.campaign} and d.status in ('failed', 'expired', 'suppressed')
+        and d.created_at >= date_trunc('day', shop_now() at time zone ${shop.timeZone}) at time zone ${shop.timeZone}`
+        .pipe(Effect.map((rows) => rows[0]?.n ?? 0))
+
+    /** How many of a page's members the campaign's budget of today still reaches; null: the Campaign actor does not answer. */
+    const afford = (run: RunRow, count: number) =>
+      Effect.gen(function*() {
+        if (run.definition.budgetPerDay === undefined || count === 0) return count
+        const spend = { _tag: "Spend" as const, run: run.id, page: run.cursor ?? "", count }
+        const first = yield* tellCampaign(run, spend)
+        const granted = Either.isRight(first) && first.right._tag === "Granted" ? first.right.count : null
+        if (granted === null || granted === count) return granted
+        // Looked up only when the budget runs short: what was not sent costs nothing.
+        const again = yield* tellCampaign(run, { ...spend, unsent: yield* unsentToday(run) })
+        return Either.isRight(again) && again.right._tag === "Granted" ? again.right.count : null
+      })
+
+    /** Gives back what a page did not use; false: the Campaign actor does not answer, and the page is repeated. */
+    const settle = (run: RunRow, granted: number, accepted: number) =>
+      run.definition.budgetPerDay === undefined || granted === accepted
+        ? Effect.succeed(true)
+        : Effect.map(
+          tellCampaign(run, { _tag: "Settle", run: run.id, page: run.cursor ?? "", used: accepted }),
+          Either.isRight
         )
 
-  /** One page; whether there is more. */
-  const page = (run: RunRow, prepared: Prepared) =>
-    Effect.gen(function*() {
-      const now = clock.now()
-      const late = now > run.deadline
-      const query = prepared.page(run.cursor, pageSize, now)
-      const found = late
-        ? []
-        : (yield* sql.unsafe<{ readonly id: string }>(query.text, [...query.values])).map((row) => row.id)
-      const affordable = yield* afford(run, found.length)
-      if (affordable === null) return null
-      // The day's budget counts members asked, so that it can never be overspent by what they answer.
-      const members = found.slice(0, affordable)
-      const asked = yield* ask(run, prepared.terms, members)
-      if (asked === null) return null
-      const cursor = members.at(-1) ?? run.cursor
-      // The day's budget is spent, or there is nobody left.
-      const ended = members.length < pageSize
-      const moved = yield* sql<{ readonly id: string }>`
+    const find = (prepared: Prepared, after: string | null) => {
+      const { text, values } = prepared.page(after, prepared.stretch, clock.now())
+      return Effect.map(sql.unsafe<{ readonly id: string }>(text, [...values]), (rows) => rows.map((row) => row.id))
+    }
+
+    interface Stretch {
+      readonly run: RunRow
+      /** Its members, if they were read ahead. */
+      readonly found: ReadonlyArray<string> | null
+    }
+
+    /** One stretch; what comes next, or null. While its members are asked the next are looked for. */
+    const stretch = ({ found: ahead, run }: Stretch, prepared: Prepared, more: boolean) =>
+      Effect.gen(function*() {
+        const late = clock.now() > run.deadline
+        const found = late ? [] : ahead ?? (yield* find(prepared, run.cursor))
+        const affordable = yield* afford(run, found.length)
+        if (affordable === null) return null
+        const members = found.slice(0, affordable)
+        const cursor = members.at(-1) ?? run.cursor
+        const last = members.length === found.length && found.length < prepared.stretch
+        const [asked, next] = yield* Effect.all([
+          ask(run, prepared.command, members),
+          last || !more || affordable < found.length ? Effect.succeed(null) : find(prepared, cursor)
+        ], { concurrency: 2 })
+        if (asked === null || !(yield* settle(run, affordable, asked.accepted))) return null
+        const broke = found.length > 0 && affordable === 0
+        const rejected = broke ? { ...asked.rejected, [budgetReason]: found.length } : asked.rejected
+        const ended = last || broke
+        const moved = yield* sql<{ readonly id: string }>`
         update run set cursor = ${cursor}, considered = considered + ${members.length},
-          accepted = accepted + ${asked.accepted}, rejected = ${JSON.stringify(asked.rejected)}::jsonb,
+          accepted = accepted + ${asked.accepted}, rejected = ${JSON.stringify(rejected)}::jsonb,
           status = case when ${ended} then ${late ? "expired" : "finished"} else status end,
           finished_at = case when ${ended} then shop_now() end
         where id = ${run.id} and status = 'running' and cursor is not distinct from ${run.cursor} returning id`
-      // Paused, cancelled, or moved by another worker: what was asked stays decided, the rest is theirs.
-      return ended || moved.length === 0 ? null : { ...run, cursor, rejected: asked.rejected }
-    })
+        // Paused, cancelled, or moved by another worker: what was asked stays decided, the rest is theirs.
+        return ended || moved.length === 0 ? null : { run: { ...run, cursor, rejected }, found: next }
+      })
 
-  const work = (run: RunRow) =>
-    Effect.gen(function*() {
-      const prepared = prepare(run)
-      let current: RunRow | null = run
-      for (let pages = 0; current !== null && pages < pagesAtOnce; pages++) current = yield* page(current, prepared)
-    })
+    const work = (run: RunRow) =>
+      Effect.gen(function*() {
+        const prepared = prepare(run)
+        let current: Stretch | null = { run, found: null }
+        for (let n = 1; current !== null && n <= stretchesAtOnce; n++) {
+          current = yield* stretch(current, prepared, n < stretchesAtOnce)
+        }
+      })
 
-  /** A cancelled campaign's runs end with it; a paused one's wait until it is resumed. */
-  const endCancelled = sql`
+    /** A cancelled campaign's runs end with it; a paused one's wait until it is resumed. */
+    const endCancelled = sql`
     update run r set status = 'cancelled', finished_at = shop_now() from campaign c
     where c.id = r.campaign and c.status = 'cancelled' and r.status in ('running', 'paused')`
 
-  /** Works on the most urgent runs; how many there were. */
-  const step = Effect.gen(function*() {
-    yield* endCancelled
-    const runs = yield* sql<RunRow>`
-      select r.id, r.campaign, r.version, r.product, r.member, r.parameters, r.cursor,
-        (extract(epoch from r.started_at) * 1000)::float8 as started_at,
-        (extract(epoch from r.deadline) * 1000)::float8 as deadline, r.rejected, v.definition,
-        p.category, p.brand
-      from run r join campaign c on c.id = r.campaign and c.status = 'active'
-        join campaign_version v on v.campaign = r.campaign and v.version = r.version
-        left join catalogue_product p on p.id = r.product
-      where r.status = 'running'
-      order by r.class = 'batch', r.priority desc, r.started_at, r.id limit ${runsAtOnce}`
-    yield* Effect.forEach(runs, work, { concurrency: runsAtOnce, discard: true })
-    return runs.length
+    /**
+     * Drops what a cancelled campaign or run has not sent yet, refunds included (R19), some at a time. What a stretch that was
+     * under way adds later the dispatcher drops when its turn comes.
+     */
+    const dropCancelled = Effect.gen(function*() {
+      const open = yield* sql<{ readonly id: string }>`
+      select id from campaign c where status = 'cancelled'
+        and not exists (select from campaign_dropped d where d.campaign = c.id) limit 1`
+      const [campaign] = open
+      if (campaign === undefined) return 0
+      const [dropped] = yield* sql<{ readonly n: number }>`with picked as (
+        select d.id from run r join delivery d on d.run = r.id
+        where r.campaign = ${campaign.id} and d.status = 'due' limit ${dropMax} for update of d
+      ),
+      gone as (
+        update delivery d set status = 'suppressed', reason = 'the campaign was cancelled' from picked p
+        where d.id = p.id and d.status = 'due' returning d.id, d.member
+      ),
+      refund as (
+        insert into delivery_refund (delivery, member, at) select id, member, shop_now() from gone
+        on conflict (delivery) do nothing
+      )
+      select count(*)::int as n from gone`
+      const n = dropped?.n ?? 0
+      if (n === 0) yield* sql`insert into campaign_dropped (campaign) values (${campaign.id}) on conflict do nothing`
+      return n
+    })
+
+    /** Works on a lane's most urgent runs; how many there were. */
+    const step = (lane: RunLane) =>
+      Effect.gen(function*() {
+        if (lane === "batch") {
+          yield* endCancelled
+          yield* dropCancelled
+        }
+        const runs = yield* sql<RunRow>`
+        select r.id, r.campaign, r.version, r.product, r.member, r.parameters, r.cursor,
+          (extract(epoch from coalesce(r.begins_at, r.started_at)) * 1000)::float8 as begins_at,
+          (extract(epoch from r.deadline) * 1000)::float8 as deadline, r.rejected, v.definition,
+          p.category, p.brand
+        from run r join campaign c on c.id = r.campaign and c.status = 'active'
+          join campaign_version v on v.campaign = r.campaign and v.version = r.version
+          left join catalogue_product p on p.id = r.product
+        where r.status = 'running' and (r.class = 'batch') = ${lane === "batch"}
+          and (r.begins_at is null or r.begins_at <= shop_now())
+        order by r.priority desc, r.started_at, r.id limit ${runsAtOnce}`
+        yield* Effect.forEach(runs, work, { concurrency: runsAtOnce, discard: true })
+        return runs.length
+      })
+
+    return { step }
   })
 
-  return { step }
-})
+export const make = makeWith(runLimitsDefault)

@@ -9,6 +9,7 @@ import { sql as members } from "./migrations/0030_members.ts"
 import { sql as delivery } from "./migrations/0040_delivery.ts"
 import { sql as checkout } from "./migrations/0050_checkout.ts"
 import { sql as hot } from "./migrations/0060_hot.ts"
+import { sql as campaigns } from "./migrations/0070_campaigns.ts"
 
 const numbered: Readonly<Record<string, string>> = {
   "0001_runtime": runtime,
@@ -17,7 +18,8 @@ const numbered: Readonly<Record<string, string>> = {
   "0030_members": members,
   "0040_delivery": delivery,
   "0050_checkout": checkout,
-  "0060_hot": hot
+  "0060_hot": hot,
+  "0070_campaigns": campaigns
 }
 
 const statement = (text: string) => Effect.flatMap(SqlClient.SqlClient, (sql) => sql.unsafe(text))

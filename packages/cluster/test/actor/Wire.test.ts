@@ -34,6 +34,16 @@ describe("what travels", () => {
     }))
   })
 
+  it("a command for many actors travels once, and its fingerprint is that of an equal one alone", () => {
+    const shared = { _tag: "Consider", page: "x".repeat(5_000) }
+    const commands = Array.from({ length: 100 }, (_, i) => wire(`a${i}`, shared))
+    const bytes = encodeGroups([{ cell: "c0", commands }])
+    expect(bytes.length).toBeLessThan(5_000 + 100 * 100)
+    const [group] = decodeGroups(bytes)
+    expect(group).toEqual({ cell: "c0", commands })
+    for (const { command } of group!.commands) expect(fingerprint(command)).toBe(fingerprint({ ...shared }))
+  })
+
   it("answers arrive as they were sent", () => {
     const answer: WireAnswer = {
       runner: "r1",
@@ -59,13 +69,15 @@ describe("what travels", () => {
 
   it("R11: another format, or none, is told apart and not guessed at", () => {
     const packr = new Packr()
-    const groups = [["c0", []]]
+    const groups = [[["c0", []]], []]
     expect(decodeGroups(packr.pack([format, groups]))).toHaveLength(1)
     const foreign: ReadonlyArray<unknown> = [
       [format + 1, groups],
       [format, { cell: "c0" }],
-      [format, [["c0"]]],
-      [format, [["c0", [["a", "id", "soon", null, {}]]]]],
+      [format, [[["c0"]], []]],
+      [format, [[["c0", [["a", "id", "soon", null, 0]]]], [{}]]],
+      // It names a command that did not come with it.
+      [format, [[["c0", [["a", "id", 5, null, 1]]]], [{}]]],
       groups,
       "text",
       null

@@ -16,6 +16,8 @@ describe("a campaign in the memory journal", () => {
         "Suppressed",
         "Duplicate",
         "Granted",
+        "Settled",
+        "Granted",
         "Defined",
         "Defined",
         "StatusChanged",

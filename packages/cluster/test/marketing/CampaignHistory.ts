@@ -82,7 +82,14 @@ export const play = (units: ReadonlyArray<readonly [now: number, ...commands: Re
 export const life: ReadonlyArray<readonly [now: number, ...commands: ReadonlyArray<CampaignCommand>]> = [
   [noon, define()],
   [noon, fire(1, "p1", noon), fire(2, "p2", noon), fire(3, "p1", noon)],
-  [noon + 1, fire(3, "p3", noon), { _tag: "Spend", run: "c-1.e3-1", count: 40 }],
+  [noon + 1, fire(3, "p3", noon), { _tag: "Spend", run: "c-1.e3-1", page: "", count: 40 }],
+  [noon + 1, { _tag: "Settle", run: "c-1.e3-1", page: "", used: 30 }, {
+    _tag: "Spend",
+    run: "r",
+    page: "m1",
+    count: 5,
+    unsent: 2
+  }],
   [noon + 2, define({ priority: 8, budgetPerDay: 100 }), define({ priority: 9, budgetPerDay: 100 })],
   [noon + 3, { _tag: "Pause", author: "ken" }],
   [noon + 4, fire(4, "p4", noon), { _tag: "Resume", author: "ken" }],

@@ -29,14 +29,25 @@ export const DefinitionId = Schema.String.pipe(
   Schema.annotations({ identifier: "DefinitionId" })
 )
 
+/**
+ * How long after the event the campaign fires, ms; default at once. The segment and its exclusions are asked when it fires,
+ * not when the event happened: whoever bought meanwhile can be left out of a reminder of their cart.
+ */
+const DelayMs = Schema.Int.pipe(Schema.between(0, deadlineMaxMs))
+
 /** An event's type and, if given, a condition in CEL over `event`, `product` and `now`. */
 export const EventTrigger = Schema.TaggedStruct("Event", {
   /** `PriceChanged`, `Restocked`, ..., `custom.NAME`. */
   event: NonEmptyText(80),
-  when: optional(Text(sourceLengthMax))
+  when: optional(Text(sourceLengthMax)),
+  delayMs: optional(DelayMs)
 })
 /** An event's type and a decision table over it, whose actions become the run's parameters. */
-export const TableTrigger = Schema.TaggedStruct("Table", { event: NonEmptyText(80), table: DecisionTable })
+export const TableTrigger = Schema.TaggedStruct("Table", {
+  event: NonEmptyText(80),
+  table: DecisionTable,
+  delayMs: optional(DelayMs)
+})
 /** A schedule: five cron fields by the clock of the shop's zone, or of the one given. */
 export const CronTrigger = Schema.TaggedStruct("Cron", {
   cron: NonEmptyText(200),

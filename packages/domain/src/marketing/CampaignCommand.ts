@@ -60,11 +60,18 @@ export const StartRunNow = Schema.TaggedStruct("StartRunNow", {
   member: optional(MemberId),
   parameters: Attributes
 })
-/** Takes messages from the day's budget for a run's next page. */
+const Count = Schema.Int.pipe(Schema.between(0, 100_000_000))
+/** A page of a run, by the id after which it begins; '' for the first. */
+const PageOfRun = { run: Text(63), page: Text(256) }
+/** Takes messages from the day's budget for a page of a run; asked again for the same page, what it took before is given back first. */
 export const Spend = Schema.TaggedStruct("Spend", {
-  run: Text(63),
-  count: Schema.Int.pipe(Schema.between(0, 1_000_000))
+  ...PageOfRun,
+  count: Count,
+  /** Messages that were accepted today and then provably not sent, as the store counts them: they cost nothing. */
+  unsent: optional(Count)
 })
+/** States how many of the messages that a page took from the budget were accepted; the rest is given back. */
+export const Settle = Schema.TaggedStruct("Settle", { ...PageOfRun, used: Count })
 /** The schedule's timer. */
 export const Wake = Schema.TaggedStruct("Wake", {})
 export const ReadCampaign = Schema.TaggedStruct("ReadCampaign", {})
@@ -78,6 +85,7 @@ export const CampaignCommand = Schema.Union(
   Fire,
   StartRunNow,
   Spend,
+  Settle,
   Wake,
   ReadCampaign
 )
@@ -114,6 +122,8 @@ export const Suppressed = Schema.TaggedStruct("Suppressed", { reason: SuppressRe
 export const Duplicate = Schema.TaggedStruct("Duplicate", {})
 /** How many of the messages asked for are within the budget; 0 too if the campaign is not active. */
 export const Granted = Schema.TaggedStruct("Granted", { count: Schema.Int })
+/** The budget knows what the page used; `changed`: whether it did not before. */
+export const Settled = Schema.TaggedStruct("Settled", { changed: Schema.Boolean })
 export const Woken = Schema.TaggedStruct("Woken", { run: Schema.NullOr(Schema.String) })
 export const UnknownCampaign = Schema.TaggedStruct("UnknownCampaign", {})
 
@@ -142,6 +152,7 @@ export const CampaignReply = Schema.Union(
   Suppressed,
   Duplicate,
   Granted,
+  Settled,
   Woken,
   UnknownCampaign,
   CampaignView
@@ -167,6 +178,8 @@ export interface Run {
   readonly version: number
   readonly cause: RunCause
   readonly startedAt: number
+  /** When its members are asked: at once, or after its trigger's delay. */
+  readonly beginsAt: number
   readonly deadline: number
   readonly product: string | null
   readonly member: string | null
@@ -203,5 +216,13 @@ export type CampaignEvent =
   }
   | { readonly _tag: "FiringSuppressed"; readonly cause: RunCause; readonly reason: SuppressReason }
   | { readonly _tag: "CooldownsLapsed"; readonly products: ReadonlyArray<string> }
-  | { readonly _tag: "BudgetSpent"; readonly run: string; readonly count: number; readonly day: number }
+  /** A page of a run now takes `count` from the day's budget, instead of what it took before. */
+  | {
+    readonly _tag: "BudgetSpent"
+    readonly run: string
+    readonly page: string
+    readonly count: number
+    readonly unsent: number
+    readonly day: number
+  }
   | { readonly _tag: "CycleSet"; readonly at: number | null }

@@ -16,11 +16,12 @@ import type {
   Rollback,
   Run,
   RunCause,
+  Settle,
   Spend,
   StartRunNow,
   SuppressReason
 } from "./CampaignCommand.ts"
-import { type CampaignState, type DefinedCampaign, evolve } from "./CampaignState.ts"
+import { type CampaignState, type DefinedCampaign, evolve, heldBy } from "./CampaignState.ts"
 import { cycleZone, periodOf } from "./CampaignTrigger.ts"
 import { type Cycle, cycleAfter, dueCycle, parseCycle } from "./Cycle.ts"
 import type { Attributes } from "./Event.ts"
@@ -139,11 +140,11 @@ const setStatus = (
 const today = (
   state: DefinedCampaign,
   now: number
-): { readonly day: number; readonly runs: number; readonly spent: number } => {
+): { readonly day: number; readonly runs: number; readonly spent: number; readonly unsent: number } => {
   const day = dayOf(state, now)
   return day === state.day
-    ? { day, runs: state.runsToday, spent: state.spentToday }
-    : { day, runs: 0, spent: 0 }
+    ? { day, runs: state.runsToday, spent: state.spentToday, unsent: state.unsentToday }
+    : { day, runs: 0, spent: 0, unsent: 0 }
 }
 
 interface Firing {
@@ -163,8 +164,8 @@ const suppression = (state: DefinedCampaign, firing: Firing, now: number): Suppr
   if (state.status !== "active") return state.status
   const period = periodOf(definition, state.timeZone)
   if (!byHand && (firing.at < period.from || firing.at >= period.until)) return "outsidePeriod"
-  if (firing.at + definition.deadlineMs <= now) return "late"
-  const { runs, spent } = today(state, now)
+  if (firing.at + delayOf(definition, firing.cause) + definition.deadlineMs <= now) return "late"
+  const { runs, spent, unsent } = today(state, now)
   if (!byHand) {
     const pause = definition.cooldown?.campaignMs ?? 0
     if (state.lastRunAt !== null && now < state.lastRunAt + pause) return "campaignCooldown"
@@ -173,8 +174,12 @@ const suppression = (state: DefinedCampaign, firing: Firing, now: number): Suppr
     if (last !== undefined && now < last + (definition.cooldown?.productMs ?? 0)) return "productCooldown"
     if (definition.runsPerDay !== undefined && runs >= definition.runsPerDay) return "runsPerDay"
   }
-  return definition.budgetPerDay !== undefined && spent >= definition.budgetPerDay ? "budget" : null
+  return definition.budgetPerDay !== undefined && spent - unsent >= definition.budgetPerDay ? "budget" : null
 }
+
+/** A run by hand does not wait. */
+const delayOf = ({ trigger }: CampaignDefinition, cause: RunCause): number =>
+  cause._tag === "Event" && trigger._tag !== "Cron" ? trigger.delayMs ?? 0 : 0
 
 /** Products whose cooldown has lapsed; looked for once a day, since it means going through all of them. */
 const lapsed = (state: DefinedCampaign, now: number): ReadonlyArray<CampaignEvent> => {
@@ -195,12 +200,14 @@ const begin = (state: DefinedCampaign, firing: Firing, now: number): Begun => {
   const { cause, product } = firing
   const reason = suppression(state, firing, now)
   if (reason !== null) return { _tag: "Kept", reason, events: [{ _tag: "FiringSuppressed", cause, reason }] }
+  const delay = delayOf(state.definition, cause)
   const run: Run = {
     id: runId(state.id, cause),
     version: firing.version,
     cause,
     startedAt: now,
-    deadline: firing.at + state.definition.deadlineMs,
+    beginsAt: Math.max(now, firing.at + delay),
+    deadline: firing.at + delay + state.definition.deadlineMs,
     product,
     member: firing.member,
     parameters: firing.parameters
@@ -254,16 +261,30 @@ const startNow = (state: DefinedCampaign, command: typeof StartRunNow.Type, now:
 
 const spend = (state: DefinedCampaign, command: typeof Spend.Type, now: number): CampaignDecision => {
   if (state.status !== "active") return answer({ _tag: "Granted", count: 0 })
-  const { day, spent } = today(state, now)
+  const { page, run } = command
+  const { day, spent, unsent: known } = today(state, now)
+  // Deliveries that were not sent stay so: a lower count was taken earlier.
+  const unsent = Math.max(known, command.unsent ?? 0)
   const budget = state.definition.budgetPerDay
-  const count = budget === undefined ? command.count : Math.max(0, Math.min(command.count, budget - spent))
+  const others = spent - heldBy(state, run, page, day) - unsent
+  const count = budget === undefined ? command.count : Math.max(0, Math.min(command.count, budget - others))
   if (count === 0) return answer({ _tag: "Granted", count })
-  return outcome<CampaignReply, CampaignEvent>({ _tag: "Granted", count }, ...lapsed(state, now), {
-    _tag: "BudgetSpent",
-    run: command.run,
-    count,
-    day
-  })
+  return outcome<CampaignReply, CampaignEvent>(
+    { _tag: "Granted", count },
+    ...lapsed(state, now),
+    { _tag: "BudgetSpent", run, page, count, unsent, day }
+  )
+}
+
+const settle = (state: DefinedCampaign, command: typeof Settle.Type, now: number): CampaignDecision => {
+  const { page, run, used } = command
+  const { day, unsent } = today(state, now)
+  // What another day's budget paid for is no longer of interest; nothing is ever taken here that was not granted.
+  if (used >= heldBy(state, run, page, day)) return outcome({ _tag: "Settled", changed: false })
+  return outcome<CampaignReply, CampaignEvent>(
+    { _tag: "Settled", changed: true },
+    { _tag: "BudgetSpent", run, page, count: used, unsent, day }
+  )
 }
 
 const wake = (state: DefinedCampaign, now: number): CampaignDecision => {
@@ -292,7 +313,7 @@ const wake = (state: DefinedCampaign, now: number): CampaignDecision => {
 }
 
 const view = (state: DefinedCampaign, now: number): CampaignReply => {
-  const { runs, spent } = today(state, now)
+  const { runs, spent, unsent } = today(state, now)
   return {
     _tag: "CampaignView",
     id: state.id,
@@ -303,7 +324,7 @@ const view = (state: DefinedCampaign, now: number): CampaignReply => {
     timeZone: state.timeZone,
     runs: state.runs,
     runsToday: runs,
-    spentToday: spent,
+    spentToday: spent - unsent,
     suppressed: Object.fromEntries(Object.entries(state.suppressed).map(([reason, count]) => [reason, count ?? 0])),
     lastRunAt: state.lastRunAt,
     nextCycle: state.nextCycle
@@ -331,6 +352,8 @@ const decide = (state: CampaignState, command: CampaignCommand, now: number): Ca
       return startNow(state, command, now)
     case "Spend":
       return spend(state, command, now)
+    case "Settle":
+      return settle(state, command, now)
     case "Wake":
       return wake(state, now)
     case "ReadCampaign":

@@ -3,6 +3,16 @@ import { VersionedMap } from "../stock/VersionedMap.ts"
 import type { CampaignDefinition } from "./Campaign.ts"
 import type { CampaignEvent, CampaignStatus, RunCause, SuppressReason } from "./CampaignCommand.ts"
 
+/** What the last page of a run takes from the budget of a day. */
+export interface Grant {
+  readonly page: string
+  readonly count: number
+  readonly day: number
+}
+
+/** Runs whose last page is remembered; the one longest unused is forgotten, and a repeat of its page then costs twice. */
+export const grantsMax = 64
+
 /** A campaign that nobody has defined yet, or what is known of one. */
 export type CampaignState = { readonly _tag: "Undefined"; readonly id: string } | DefinedCampaign
 
@@ -26,6 +36,10 @@ export interface DefinedCampaign {
   readonly day: number
   readonly runsToday: number
   readonly spentToday: number
+  /** Of those spent today, messages that were provably not sent. */
+  readonly unsentToday: number
+  /** By run. */
+  readonly grants: Readonly<Record<string, Grant>>
   /** Runs ever started. */
   readonly runs: number
   readonly suppressed: Readonly<Partial<Record<SuppressReason, number>>>
@@ -53,9 +67,23 @@ const defined = (
     day: 0,
     runsToday: 0,
     spentToday: 0,
+    unsentToday: 0,
+    grants: {},
     runs: 0,
     suppressed: {}
   }
+}
+
+/** What a page of a run takes from a day's budget already. */
+export const heldBy = (state: DefinedCampaign, run: string, page: string, day: number): number => {
+  const grant = Object.hasOwn(state.grants, run) ? state.grants[run] : undefined
+  return grant !== undefined && grant.page === page && grant.day === day ? grant.count : 0
+}
+
+/** The run moves to the end: what is forgotten is the one longest unused. */
+const granted = (grants: DefinedCampaign["grants"], run: string, grant: Grant): DefinedCampaign["grants"] => {
+  const others = Object.entries(grants).filter(([other]) => other !== run).slice(1 - grantsMax)
+  return Object.fromEntries([...others, [run, grant]])
 }
 
 /** Applies one fact. */
@@ -78,6 +106,7 @@ export const evolve = (state: CampaignState, event: CampaignEvent): CampaignStat
         day,
         runsToday: sameDay ? state.runsToday + 1 : 1,
         spentToday: sameDay ? state.spentToday : 0,
+        unsentToday: sameDay ? state.unsentToday : 0,
         runs: state.runs + 1
       }
     }
@@ -95,12 +124,15 @@ export const evolve = (state: CampaignState, event: CampaignEvent): CampaignStat
         lastByProduct: event.products.reduce((map, product) => map.without(product), state.lastByProduct)
       }
     case "BudgetSpent": {
-      const sameDay = event.day === state.day
+      const { count, day, page, run, unsent } = event
+      const sameDay = day === state.day
       return {
         ...state,
-        day: event.day,
+        day,
         runsToday: sameDay ? state.runsToday : 0,
-        spentToday: (sameDay ? state.spentToday : 0) + event.count
+        spentToday: (sameDay ? state.spentToday : 0) - heldBy(state, run, page, day) + count,
+        unsentToday: unsent,
+        grants: granted(state.grants, run, { page, count, day })
       }
     }
     case "CycleSet":

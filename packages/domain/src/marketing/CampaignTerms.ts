@@ -15,6 +15,13 @@ export interface ShopTerms {
   readonly deliveryHours: Readonly<Partial<Record<MessageClass, DailyHours>>>
   readonly quietHours: DailyHours | null
   readonly volume: VolumeTerms | null
+  /**
+   * Longest time from the start of a provider's request to the sending itself, ms: a delivery must be started so much before
+   * the end of what it occupies (R18). Default 0.
+   */
+  readonly lagMs?: number
+  /** Longest window that a cap or cooldown of any campaign may span, ms: members remember so far back. Default 400 days. */
+  readonly keepMs?: number
 }
 
 /** The members of a run: the segment without those excluded, with the event's product and member in their places. */
@@ -52,6 +59,10 @@ export const termsOf = (definition: CampaignDefinition, shop: ShopTerms): Terms 
     ...(deliveryHours === undefined ? {} : { deliveryHours }),
     outsideHours: definition.outsideHours ?? "hold",
     timeZone: shop.timeZone,
+    // Held deliveries give way to stronger ones: the dispatcher asks their members again before it lets them go.
+    displaces: true,
+    ...(shop.lagMs === undefined ? {} : { lagMs: shop.lagMs }),
+    ...(shop.keepMs === undefined ? {} : { keepMs: shop.keepMs }),
     ...(definition.memberFilter === undefined ? {} : { filter: filterText(definition.memberFilter) }),
     ...(shop.volume === null ? {} : { volume: shop.volume })
   }

@@ -24,6 +24,8 @@ export interface CampaignContext {
   /** The shop's time zone. */
   readonly timeZone: string
   readonly customTypes: CustomTypes
+  /** Longest window that a cap or cooldown may span, ms; without it the longest that can be written. */
+  readonly keepMs?: number
 }
 
 export type TriggerOutcome =

@@ -15,6 +15,7 @@ import { contentVariables } from "./ContentScope.ts"
 import { parseCycle } from "./Cycle.ts"
 import { compileTable, type TableFinding } from "./DecisionTable.ts"
 import { deeperThan, type DocumentFault, documentFaults } from "./DocumentFault.ts"
+import { windowMaxMs } from "./FrequencyCap.ts"
 import { dayMs, isZone } from "./LocalTime.ts"
 import { compile } from "./Rule.ts"
 import { filterLengthMax, filterText } from "./RuleFilter.ts"
@@ -203,6 +204,12 @@ const check = (definition: CampaignDefinition, context: CampaignContext, report:
       warn(["caps", index, "count"], "a cap of 0 forbids every message", "leave the cap out for no limit")
     }
   }
+  const { keepMs = windowMaxMs } = context
+  const tooLong = `reaches back further than members remember, ${Math.floor(keepMs / dayMs)} days`
+  for (const [index, cap] of (definition.caps ?? []).entries()) {
+    if (cap.windowMs > keepMs) report(["caps", index, "windowMs"], tooLong, null)
+  }
+  if ((definition.cooldown?.memberMs ?? 0) > keepMs) report(["cooldown", "memberMs"], tooLong, null)
   if (definition.runsPerDay === 0) warn(["runsPerDay"], "0 allows no run at all", "leave it out for no limit")
   if (definition.budgetPerDay === 0) warn(["budgetPerDay"], "0 allows no message at all", "leave it out for no limit")
   if (definition.timePolicy._tag !== "Immediate" && definition.deadlineMs < dayMs) {

@@ -65,7 +65,15 @@ export const layer = CampaignApi.toLayer(Effect.gen(function*() {
   const trial = yield* CampaignTrial
 
   const validate = (document: unknown) =>
-    Effect.map(custom.all, (customTypes) => validateCampaign(document, { timeZone: shop.timeZone, customTypes }))
+    Effect.map(
+      custom.all,
+      (customTypes) =>
+        validateCampaign(document, {
+          timeZone: shop.timeZone,
+          ...(shop.keepMs !== undefined && { keepMs: shop.keepMs }),
+          customTypes
+        })
+    )
 
   const known = <A>(campaign: string, found: A | null | undefined): Effect.Effect<A, Unknown> =>
     found === null || found === undefined

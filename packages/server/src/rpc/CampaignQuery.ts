@@ -135,7 +135,7 @@ const make = Effect.gen(function*() {
         sql`select c.id, v.definition->>'name' as name, c.status, c.current_version as version,
             case v.definition->'trigger'->>'_tag' when 'Cron' then 'cron ' || (v.definition->'trigger'->>'cron')
               else v.definition->'trigger'->>'event' end as trigger,
-            c.runs::float8 as runs, c.runs_today as "runsToday", c.spent_today::float8 as "spentToday",
+            c.runs::float8 as runs, c.runs_today as "runsToday", (c.spent_today - c.unsent_today)::float8 as "spentToday",
             ${ms("last_run_at")} as "lastRunAt", c.suppressed
           from campaign c join campaign_version v on v.campaign = c.id and v.version = c.current_version
           where c.id > ${after ?? ""} and ${id === undefined ? sql`true` : sql`c.id = ${id}`}

@@ -8,14 +8,14 @@ import { countSegment, sampleSegment } from "@hikyaku/cluster/marketing/SegmentS
 import { Shop } from "@hikyaku/cluster/marketing/Shop"
 import { type Unavailable, Unknown } from "@hikyaku/domain/api/ApiError"
 import type { DefinitionFault, Rendered, Subject } from "@hikyaku/domain/api/CampaignApi"
-import { type CampaignDefinition, type Messages } from "@hikyaku/domain/marketing/Campaign"
+import type { CampaignDefinition } from "@hikyaku/domain/marketing/Campaign"
 import { audienceOf } from "@hikyaku/domain/marketing/CampaignTerms"
 import { validateCampaign } from "@hikyaku/domain/marketing/CampaignValidation"
 import { channels } from "@hikyaku/domain/marketing/Channel"
-import { compileContent, describeFault, type Fields, renderContent } from "@hikyaku/domain/marketing/Content"
+import { describeFault, type Fields } from "@hikyaku/domain/marketing/Content"
 import { type DocumentFault, showPath } from "@hikyaku/domain/marketing/DocumentFault"
 import { Attributes, type Channel } from "@hikyaku/domain/marketing/Event"
-import type { ScopeValue } from "@hikyaku/domain/marketing/Template"
+import { composeMessage } from "@hikyaku/domain/marketing/Message"
 import { Context, Effect, Either, Layer, Schema } from "effect"
 import { stored } from "./Asking.ts"
 import { CampaignQuery } from "./CampaignQuery.ts"
@@ -97,20 +97,6 @@ const decodeIds = rows(Schema.Struct({ id: Schema.String }))
 const shownFaults = (faults: ReadonlyArray<DocumentFault>): ReadonlyArray<DefinitionFault> =>
   faults.map(({ hint, message, path }) => ({ path: showPath(path), message, hint }))
 
-/** What templates may name; absent values are left out, so that a template that needs one fails with its name. */
-const present = (row: Readonly<Record<string, ScopeValue>>): Record<string, ScopeValue> =>
-  Object.fromEntries(Object.entries(row).filter(([, value]) => value !== null))
-
-type Language = "ja" | "en"
-const languages: ReadonlyArray<Language> = ["ja", "en"]
-const fieldsOf = (messages: Messages | undefined, channel: Channel): Fields | undefined => messages?.[channel]
-
-const languageFor = ({ content }: CampaignDefinition, channel: Channel, wanted: string | null): Language => {
-  const has = (language: Language) => fieldsOf(content[language], channel) !== undefined
-  const own = languages.find((language) => language === wanted)
-  return own !== undefined && has(own) ? own : languages.find(has) ?? "ja"
-}
-
 const make = Effect.gen(function*() {
   const sql = yield* SqlClient.SqlClient
   const clock = yield* ShopClock
@@ -123,10 +109,17 @@ const make = Effect.gen(function*() {
       return Effect.map(
         custom.all,
         (customTypes) =>
-          Either.match(validateCampaign(of.document, { timeZone: shop.timeZone, customTypes }), {
-            onLeft: (faults): Invalid => ({ _tag: "Invalid", faults: shownFaults(faults) }),
-            onRight: ({ definition }) => definition
-          })
+          Either.match(
+            validateCampaign(of.document, {
+              timeZone: shop.timeZone,
+              ...(shop.keepMs !== undefined && { keepMs: shop.keepMs }),
+              customTypes
+            }),
+            {
+              onLeft: (faults): Invalid => ({ _tag: "Invalid", faults: shownFaults(faults) }),
+              onRight: ({ definition }) => definition
+            }
+          )
       )
     }
     const { campaign, version } = of
@@ -204,41 +197,35 @@ const make = Effect.gen(function*() {
       if (member === undefined) return yield* new Unknown({ what: "member", id })
       const product = yield* productOf(productId)
       const channel = wanted ?? definition.channels[0]
-      const language = languageFor(definition, channel, member.language)
-      const message = (parts: Fields, faults: ReadonlyArray<DefinitionFault>) => ({
+      const message = composeMessage(definition, channel, {
+        member: { id, language: member.language, attributes: member.attributes },
+        product,
+        parameters: parameters ?? {},
+        timeZone: member.timeZone ?? shop.timeZone,
+        // Whoever follows the link of a preview must not unsubscribe anybody.
+        unsubscribeUrl: "https://unsubscribe.example/preview"
+      })
+      const { language } = message
+      const shown = (parts: Fields, faults: ReadonlyArray<DefinitionFault>) => ({
         _tag: "Previewed" as const,
         message: { channel, language, parts, faults }
       })
       const place = `content.${language}.${channel}`
-      const fields = fieldsOf(definition.content[language], channel)
-      if (fields === undefined) {
-        return message({}, [{ path: place, message: `there is no content for ${channel}`, hint: null }])
+      switch (message._tag) {
+        case "Contentless":
+          return shown({}, [{ path: place, message: `there is no content for ${channel}`, hint: null }])
+        case "Faulty":
+          return shown(
+            {},
+            message.faults.map((fault) => ({
+              path: `${place}.${fault.field}`,
+              message: describeFault(fault),
+              hint: fault.hint
+            }))
+          )
+        case "Composed":
+          return shown(message.parts, [])
       }
-      const compiled = compileContent(channel, fields)
-      if (Either.isLeft(compiled)) {
-        return message(
-          {},
-          compiled.left.map((fault) => ({
-            path: `${place}.${fault.field}`,
-            message: describeFault(fault),
-            hint: fault.hint
-          }))
-        )
-      }
-      const rendered = renderContent(compiled.right, {
-        scope: {
-          ...(product !== null && { product: present({ ...product }) }),
-          member: present({ id, language: member.language, attributes: member.attributes }),
-          parameters: parameters ?? {}
-        },
-        timeZone: member.timeZone ?? shop.timeZone,
-        language
-      })
-      return Either.match(rendered, {
-        onLeft: (fault) =>
-          message({}, [{ path: `${place}.${fault.field}`, message: describeFault(fault), hint: fault.hint }]),
-        onRight: (parts) => message(parts, [])
-      })
     })
 
   return CampaignTrial.of({ count, sample, preview })
