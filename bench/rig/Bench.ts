@@ -162,6 +162,8 @@ export const bench = async (
   process.once("SIGTERM", giveUp)
   // Whoever started this bench is gone.
   process.once("disconnect", giveUp)
+  // A listener keeps the channel open, and an open channel the process.
+  process.channel?.unref()
   try {
     await postgres.prepare()
     const run = new Bench(name, options, postgres)
