@@ -5,8 +5,9 @@
 import { mkdtempSync, rmSync } from "node:fs"
 import * as path from "node:path"
 import { batchWorkflow, fifoPool } from "./dispatch/Baselines.ts"
+import { makeDue, seed, type Sql } from "./dispatch/Due.ts"
 import { deliveryOf, lowerBoundMs, type MailRequest, randomMix } from "./dispatch/Mix.ts"
-import { makeDue, type Sandbox, seed, startRunner, startSandbox } from "./dispatch/Stage.ts"
+import { type Sandbox, startRunner, startSandbox } from "./dispatch/Stage.ts"
 import { percentile, testimony } from "./dispatch/Witness.ts"
 import { type Bench, bench } from "./rig/Bench.ts"
 import { sleep } from "./rig/Machine.ts"
@@ -32,9 +33,13 @@ const noteDue = (due: Due, mail: MailRequest, at: number): void => {
 const finished = `select where not exists (select from delivery where status in ('due', 'listed'))
   and not exists (select from delivery_list where status not in ('completed', 'failed', 'expired'))`
 
+const sqlOf = (database: Database): Sql => async (statement, values = []) =>
+  (await database.admin.query<Record<string, unknown>>(statement, [...values])).rows
+
 /** Hikyaku: a runner process on a database of its own. */
 const hikyaku = (run: Bench, database: Database): Sender => async (sandbox, mix, due) => {
-  await seed(database, mix, Date.now())
+  const sql = sqlOf(database)
+  await seed(sql, mix, Date.now())
   const runner = await startRunner(database, sandbox, concurrency)
   try {
     const holds = async (statement: string) => (await database.admin.query(statement)).rowCount === 1
@@ -45,7 +50,7 @@ const hikyaku = (run: Bench, database: Database): Sender => async (sandbox, mix,
     const startAt = Date.now()
     await Promise.all(mix.map(async (mail) => {
       await sleep(Math.max(0, startAt + mail.arrivesMs - Date.now()))
-      noteDue(due, mail, await makeDue(database, mail))
+      noteDue(due, mail, await makeDue(sql, mail))
     }))
     const end = Date.now() + patience(lowerBoundMs(mix, concurrency))
     while (Date.now() < end && !await holds(finished)) await sleep(200)
@@ -108,10 +113,14 @@ await bench("delivery", async (run) => {
     run.say(`repetition ${rep} of ${reps}`)
     // Each repetition is a mix of its own, the same for all.
     const mix = randomMix(rep, n, realtimePerSecond, concurrency)
-    await run.on("delivery", (database) => measure(run, "hikyaku", hikyaku(run, database), mix))
-    await measure(run, "batch-workflow", plain(run, batchWorkflow), mix)
-    await measure(run, "fifo-pool", plain(run, fifoPool), mix)
+    await run.turn("hikyaku", async (database) => {
+      await measure(run, "hikyaku", hikyaku(run, database), mix)
+    })
+    for (const [peer, send] of [["batch-workflow", batchWorkflow], ["fifo-pool", fifoPool]] as const) {
+      if (run.options.only?.includes(peer) !== false) await measure(run, peer, plain(run, send), mix)
+    }
   }
+  if (run.options.only !== null) return []
   const ours = run.report.find("hikyaku", "delivery")
   const workflow = run.report.find("batch-workflow", "delivery")
   const part = (ours.makespan_ratio ?? Number.NaN) / (workflow.makespan_ratio ?? Number.NaN)

@@ -15,6 +15,23 @@ export const provider = {
   listSize: 50
 }
 
+/** How the sandbox is set up as that provider, with so many requests at a time. */
+export const sandboxSettings = (concurrency: number): object => {
+  const fixed = (ms: number) => ({ _tag: "Fixed", ms })
+  return {
+    concurrency: { total: concurrency, upload: null },
+    perSecond: { total: null },
+    latency: {
+      upload: fixed(provider.uploadMs),
+      send: fixed(provider.sendMs),
+      status: fixed(provider.statusMs),
+      history: fixed(provider.statusMs)
+    },
+    uploadPerRecipientMs: provider.perRecipientMs,
+    sendDuration: provider.sending
+  }
+}
+
 /** One mail to be delivered to `recipients` people, all due at `arrivesMs` after the start. */
 export interface MailRequest {
   readonly id: string

@@ -38,14 +38,17 @@ const entriesOf = (folder: string): Array<Entry> =>
 
 /**
  * Reads the record in this folder. `due`: instant (ms since the epoch) at which each delivery was due; `startAt`: when the
- * first one was.
+ * first one was. `failovers`: spans in which slots are withheld since nobody knows of their requests; utilisation and
+ * realtime's waits leave them out, everything else counts them.
  */
 export const testimony = (
   folder: string,
   due: ReadonlyMap<string, { readonly at: number; readonly class: "batch" | "realtime" }>,
   startAt: number,
-  concurrency: number
+  concurrency: number,
+  failovers: ReadonlyArray<{ readonly at: number; readonly until: number }> = []
 ): Testimony => {
+  const failsOver = (at: number) => failovers.some((span) => at >= span.at && at < span.until)
   const entries = entriesOf(folder)
   const starts = new Map<number, Entry>()
   const copies = new Map<string, number>()
@@ -74,7 +77,7 @@ export const testimony = (
         const was = due.get(id)
         if (was === undefined || begun.has(id)) continue
         begun.add(id)
-        waits[was.class].push(Math.max(0, from - was.at))
+        if (!failsOver(was.at)) waits[was.class].push(Math.max(0, from - was.at))
         changes.push({ at: was.at, busy: 0, waiting: 1 }, { at: Math.max(from, was.at), busy: 0, waiting: -1 })
       }
     } else if (t === "send" && entry.uploadId !== undefined) {
@@ -86,8 +89,10 @@ export const testimony = (
     }
   }
   let [busy, waiting, last, possible, used] = [0, 0, startAt, 0, 0]
+  // Where a span begins or ends, something is looked at, so that no stretch lies half in it.
+  for (const { at, until } of failovers) changes.push({ at, busy: 0, waiting: 0 }, { at: until, busy: 0, waiting: 0 })
   for (const change of changes.toSorted((a, b) => a.at - b.at)) {
-    if (waiting > 0) {
+    if (waiting > 0 && !failsOver(last)) {
       possible += (change.at - last) * concurrency
       used += (change.at - last) * busy
     }
@@ -106,4 +111,17 @@ export const testimony = (
     duplicates: [...copies.values()].reduce((sum, count) => sum + count - 1, 0),
     mailed: copies.size
   }
+}
+
+/** When the first upload with each address started, ms since the epoch. */
+export const uploadStarts = (folder: string): ReadonlyMap<string, number> => {
+  const starts = new Map<number, number>()
+  const seen = new Map<string, number>()
+  for (const { at, n, rows, t } of entriesOf(folder)) {
+    if (t === "start") starts.set(n, at)
+    else if (t === "list") {
+      for (const [, address] of rows ?? []) if (!seen.has(address)) seen.set(address, starts.get(n) ?? at)
+    }
+  }
+  return seen
 }

@@ -79,6 +79,8 @@ export interface Overview {
   readonly groups: ReadonlyArray<DueGroup>
   /** Lists of this owner whose next step is not put off: queued, uploaded, sent, unknown. */
   readonly lists: ReadonlyArray<OpenList>
+  /** ms of real time after which the first list's step is no longer put off; null when none is. */
+  readonly wakeInMs: number | null
 }
 
 /** A change of a list's state by an outcome. The list must still be in the state it names, or in doubt about that request. */
@@ -108,7 +110,7 @@ export type Remainder =
 /** Most groups and lists in one overview, facts or held deliveries in one page of the relay, results or expiries in one statement. */
 export const groupsMax = 500
 export const listsMax = 2_000
-export const factsMax = 500
+export const factsMax = 200
 export const heldMax = 500
 export const resultsMax = 2_000
 export const expiriesMax = 2_000

@@ -103,7 +103,7 @@ export const make = Effect.gen(function*() {
   return DeliveryStore.of({
     overview: (by, channels, listSize) =>
       Effect.all({
-        now: Effect.map(query<{ readonly now: number }>(text.now, []), (rows) => rows[0]?.now ?? 0),
+        times: query<{ readonly now: number; readonly wait: number | null }>(text.now, [by.provider, by.epoch]),
         groups: query<{ readonly class: OpenList["class"] } & Omit<OpenList, "state"> & { readonly full: boolean }>(
           text.groups,
           [channels, listSize, groupsMax]
@@ -112,7 +112,13 @@ export const make = Effect.gen(function*() {
           query<ListRow>(text.openLists, [by.provider, by.epoch, listsMax]),
           (rows) => rows.map(openList)
         )
-      }, { concurrency: 3 }),
+      }, { concurrency: 3 }).pipe(
+        Effect.map(({ times: [time], ...overview }) => ({
+          ...overview,
+          now: time?.now ?? 0,
+          wakeInMs: time?.wait ?? null
+        }))
+      ),
 
     makeList: (by, id, key, listSize) =>
       Effect.map(

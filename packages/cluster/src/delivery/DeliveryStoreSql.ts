@@ -18,7 +18,11 @@ const refund = `refund as (
   on conflict (delivery) do nothing
 )`
 
-export const now = `select ${ms("shop_now()")} as now`
+/** $1 provider, $2 epoch. The shop's instant, and ms until the first open list's step is no longer put off. */
+export const now = `select ${ms("shop_now()")} as now, (
+  select (extract(epoch from min(retry_at) - clock_timestamp()) * 1000)::float8 from delivery_list
+  where provider = $1 and epoch = $2 and status in ('queued', 'uploaded', 'sent', 'unknown')
+    and retry_at > clock_timestamp()) as wait`
 
 /**
  * The distinct groups of what is due, by jumping from one to the next in the index: the cost is that of the groups, not of

@@ -65,7 +65,7 @@ const reign = <State, Event>(options: DispatcherOptions<State, Event>) =>
     yield* freeKnown(ownership, withheld)
 
     const wake = yield* Queue.sliding<void>(1)
-    const desk = yield* makeDesk<Work>(ownership, limits)
+    const desk = yield* makeDesk<Work>(ownership, limits, settings.ready)
     const contents = yield* makeContents(options.render)
     const requests = yield* makeRequests(settings, contents)
     const turns = yield* makeTurns(settings, desk, requests, contents, wake)

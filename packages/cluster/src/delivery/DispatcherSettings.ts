@@ -13,8 +13,13 @@ export interface DispatcherSettings {
   readonly limits: Limits | null
   /** Recipients in one list, at most; the provider's own limit holds as well. */
   readonly listSize: number
-  /** Lists per class that are made and rendered before a slot is free for them. */
+  /** Lists per class that are made and rendered before a slot is free for them; more where there are many places. */
   readonly ahead: number
+  /**
+   * Requests that are made ready, slot and all, while there is no place for them yet, and the same number again of realtime
+   * ones; at most one per place. As many as end while a turn lasts keep every place in use.
+   */
+  readonly ready: number
   /** Least part of the contested starts that batch gets, 0 to 1. */
   readonly batchShare: number
   /** After so many ms of waiting a request goes before others of its class with nearer deadlines. */
@@ -50,6 +55,7 @@ export const dispatcherDefaults: Omit<DispatcherSettings, "account" | "channels"
   limits: cautiousLimits,
   listSize: 1_000,
   ahead: 2,
+  ready: 16,
   batchShare: 0.2,
   ageMs: 600_000,
   leaseMs: 2_000,

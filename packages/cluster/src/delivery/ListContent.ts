@@ -25,7 +25,7 @@ export type Render = (key: ListKey, deliveries: ReadonlyArray<ListedDelivery>) =
 >
 
 /** Deliveries rendered at a stretch; then others get their turn. */
-const chunk = 200
+const chunk = 50
 
 /** How long a list rests whose content could not be made. */
 const failureRest = Duration.seconds(1)

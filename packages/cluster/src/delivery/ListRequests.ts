@@ -1,11 +1,13 @@
 /**
  * One request to the provider for one list, and what its outcome means. The outcome is on record before the slot is given
- * back; so whoever finds a free slot finds the outcome too. What may have happened and is not known to have is in doubt
+ * back; so whoever finds a free slot finds the outcome too. Its place at the provider is another's before that: the next
+ * request, which has a slot of its own, starts as soon as the answer is here. What may have happened and is not known to have is in doubt
  * (`unknown`), and is asked of the provider's history once that must be complete (R21): nothing is repeated on a guess.
  */
+import { learnPace, type Pace, predictMs } from "@hikyaku/domain/delivery/Dispatch"
 import { type ListEvent, type ListState, listStep } from "@hikyaku/domain/delivery/List"
 import type { Operation } from "@hikyaku/domain/delivery/RateLimit"
-import { Duration, Effect, Schedule } from "effect"
+import { Clock, Duration, Effect, Schedule } from "effect"
 import { DeliveryStore, type OpenList, type Remainder, resultsMax, type StoreFault } from "./DeliveryStore.ts"
 import type { DispatcherSettings } from "./DispatcherSettings.ts"
 import type { ListContents } from "./ListContent.ts"
@@ -34,11 +36,27 @@ type Outcome<A> =
   | { readonly _tag: "NotDone"; readonly waitMs: number | null; readonly ending: Ending }
   | { readonly _tag: "Lost"; readonly reason: string }
 
+type Over = (ending: Ending) => Effect.Effect<void>
+
+/** What an upload takes before any was seen, ms. */
+const paceAtFirst: Pace = { requestMs: 200, perRecipientMs: 0.05 }
+/** A send's status is asked for so much later than it is expected to be completed: to ask twice costs a request. */
+const lateness = 1.1
+/** Sends whose acceptance is remembered, to learn how long they take. */
+const acceptedMax = 10_000
+
 const sheddable = /^recipients\[(\d{1,9})\]/
 
 export interface ListRequests {
-  /** Makes the request and records its outcome; answers how it ended for its slot. Begun lists only for uploads and sends. */
-  readonly perform: (work: Work, startBefore: bigint) => Effect.Effect<Ending>
+  /**
+   * Makes the request and records its outcome; answers how it ended for its slot, and says so to `over` as soon as it is
+   * known, before it is on record. Begun lists only for uploads and sends.
+   */
+  readonly perform: (work: Work, startBefore: bigint, over: Over) => Effect.Effect<Ending>
+  /** Takes back that a request begins: it never started. */
+  readonly takeBack: (work: Work) => Effect.Effect<void>
+  /** How long uploads take, and how long sends take until they are completed. */
+  readonly pace: () => { readonly upload: Pace; readonly sending: Pace }
   /** Resolves a doubt about which there is nothing to ask: by the retry key, or by giving up. */
   readonly resolveWithoutHistory: (list: OpenList) => Effect.Effect<void, StoreFault>
   /** ms after the last sign of a request from which on the provider's history tells of it. */
@@ -57,6 +75,9 @@ export const makeRequests = (settings: DispatcherSettings, contents: ListContent
     const failures = new Map<string, number>()
     const shed = new Map<string, number>()
     const cursors = new Map<string, string>()
+    const acceptedAt = new Map<string, number>()
+    let uploadPace = paceAtFirst
+    let sendingPace: Pace = { requestMs: settings.statusFirstMs, perRecipientMs: settings.statusFirstMs / 1_000 }
 
     const surely = <A>(record: Effect.Effect<A, StoreFault>): Effect.Effect<A> =>
       record.pipe(
@@ -68,7 +89,10 @@ export const makeRequests = (settings: DispatcherSettings, contents: ListContent
         Effect.orDie
       )
 
-    const ask = <A>(request: Effect.Effect<A, ProviderError>): Effect.Effect<Outcome<A>> =>
+    const endingOf = (outcome: Outcome<unknown>): Ending =>
+      outcome._tag === "NotDone" ? outcome.ending : outcome._tag === "Lost" ? lost : answered
+
+    const ask = <A>(over: Over, request: Effect.Effect<A, ProviderError>): Effect.Effect<Outcome<A>> =>
       request.pipe(
         Effect.map((answer): Outcome<A> => ({ _tag: "Answered", answer })),
         Effect.catchTags({
@@ -85,7 +109,8 @@ export const makeRequests = (settings: DispatcherSettings, contents: ListContent
           ProviderUnknown: ({ reason }) => Effect.succeed<Outcome<A>>({ _tag: "Lost", reason })
         }),
         // An adapter that dies may have written something.
-        Effect.catchAllDefect((defect) => Effect.succeed<Outcome<A>>({ _tag: "Lost", reason: String(defect) }))
+        Effect.catchAllDefect((defect) => Effect.succeed<Outcome<A>>({ _tag: "Lost", reason: String(defect) })),
+        Effect.tap((outcome) => over(endingOf(outcome)))
       )
 
     const backOff = (id: string): number => {
@@ -97,6 +122,7 @@ export const makeRequests = (settings: DispatcherSettings, contents: ListContent
       failures.delete(id)
       shed.delete(id)
       cursors.delete(id)
+      acceptedAt.delete(id)
     }
 
     const change = (list: OpenList, from: ListState, event: ListEvent, waitMs?: number) => {
@@ -121,18 +147,21 @@ export const makeRequests = (settings: DispatcherSettings, contents: ListContent
         Effect.as(lost)
       )
 
-    const upload = (list: OpenList, begun: ListState, startBefore: bigint) =>
+    const upload = (list: OpenList, begun: ListState, startBefore: bigint, over: Over) =>
       Effect.gen(function*() {
         const content = contents.get(list.id)
         if (content === undefined) {
           yield* change(list, begun, { _tag: "NotDone" })
           return neverStarted
         }
+        const from = yield* Clock.currentTimeMillis
         const outcome = yield* ask(
+          over,
           provider.uploadList({ ...content, idempotencyKey: `${list.id}/${begun.attempt}`, startBefore })
         )
         switch (outcome._tag) {
           case "Answered":
+            uploadPace = learnPace(uploadPace, list.recipients, (yield* Clock.currentTimeMillis) - from)
             yield* change(list, begun, { _tag: "UploadAccepted", uploadId: outcome.answer.uploadId })
             failures.delete(list.id)
             contents.forget(list.id)
@@ -162,15 +191,22 @@ export const makeRequests = (settings: DispatcherSettings, contents: ListContent
         }
       })
 
-    const send = (list: OpenList, begun: ListState & { readonly status: "sending" }, startBefore: bigint) =>
+    const send = (
+      list: OpenList,
+      begun: ListState & { readonly status: "sending" },
+      startBefore: bigint,
+      over: Over
+    ) =>
       Effect.gen(function*() {
         const { uploadId } = begun
         const outcome = yield* ask(
+          over,
           provider.startDelivery({ uploadId, idempotencyKey: `${list.id}/${uploadId}`, startBefore })
         )
         switch (outcome._tag) {
           case "Answered":
-            yield* change(list, begun, { _tag: "SendAccepted", sendId: outcome.answer.sendId }, settings.statusFirstMs)
+            if (acceptedAt.size < acceptedMax) acceptedAt.set(list.id, yield* Clock.currentTimeMillis)
+            yield* change(list, begun, { _tag: "SendAccepted", sendId: outcome.answer.sendId }, firstPoll(list))
             failures.delete(list.id)
             return answered
           case "NotDone":
@@ -197,21 +233,34 @@ export const makeRequests = (settings: DispatcherSettings, contents: ListContent
         status: "unknown",
         reason: "the provider gave no result"
       })
+    const firstPoll = (list: OpenList): number =>
+      Math.min(
+        settings.statusMaxMs,
+        Math.max(settings.statusFirstMs, lateness * predictMs(sendingPace, list.recipients))
+      )
+    /** By the provider's clock, but within what ours has seen. */
+    const learnSending = (list: OpenList, results: ReadonlyArray<DeliveryResult>) =>
+      Effect.map(Clock.currentTimeMillis, (now) => {
+        const from = acceptedAt.get(list.id)
+        if (from === undefined) return
+        const last = results.reduce((latest, { at }) => Math.max(latest, at), from)
+        sendingPace = learnPace(sendingPace, list.recipients, Math.min(now, last) - from)
+      })
     const nextPoll = (list: OpenList): number =>
       Math.min(settings.statusMaxMs, settings.statusFirstMs * 2 ** Math.min(list.polls, 20))
     /** What a question that was not answered leaves behind. */
     const unanswered = (list: OpenList, outcome: Exclude<Outcome<unknown>, { readonly _tag: "Answered" }>) => {
       const wait = outcome._tag === "NotDone" ? outcome.waitMs ?? nextPoll(list) : nextPoll(list)
-      const ending = outcome._tag === "NotDone" ? outcome.ending : outcome._tag === "Lost" ? lost : answered
-      return Effect.as(surely(store.postpone(list.id, wait)), ending)
+      return Effect.as(surely(store.postpone(list.id, wait)), endingOf(outcome))
     }
 
-    const status = (list: OpenList, sendId: string, startBefore: bigint) =>
+    const status = (list: OpenList, sendId: string, startBefore: bigint, over: Over) =>
       Effect.gen(function*() {
-        const outcome = yield* ask(provider.status({ sendId, startBefore }))
+        const outcome = yield* ask(over, provider.status({ sendId, startBefore }))
         if (outcome._tag !== "Answered") return yield* unanswered(list, outcome)
         switch (outcome.answer.state) {
           case "Completed":
+            yield* learnSending(list, outcome.answer.results)
             yield* record(list, outcome.answer.results)
             yield* complete(list)
             return answered
@@ -266,11 +315,11 @@ export const makeRequests = (settings: DispatcherSettings, contents: ListContent
         else yield* surely(store.postpone(list.id, history.next === undefined ? nextPoll(list) : 0))
       })
 
-    const history = (list: OpenList, startBefore: bigint) =>
+    const history = (list: OpenList, startBefore: bigint, over: Over) =>
       Effect.gen(function*() {
         const cursor = cursors.get(list.id)
         const query = { _tag: "List" as const, listId: list.id, ...(cursor !== undefined && { cursor }) }
-        const outcome = yield* ask(provider.history({ query, startBefore }))
+        const outcome = yield* ask(over, provider.history({ query, startBefore }))
         if (outcome._tag !== "Answered") return yield* unanswered(list, outcome)
         if (list.state.status === "sent") yield* complement(list, list.state.sendId, outcome.answer)
         else yield* reconcile(list, outcome.answer)
@@ -279,22 +328,27 @@ export const makeRequests = (settings: DispatcherSettings, contents: ListContent
 
     const requests: ListRequests = {
       settleMs,
-      perform: ({ list, operation }, startBefore) => {
+      pace: () => ({ upload: uploadPace, sending: sendingPace }),
+      takeBack: ({ list }) => {
+        const begun = listStep(list.state, { _tag: "RequestBegun" })
+        return begun === null ? Effect.void : Effect.asVoid(change(list, begun, { _tag: "NotDone" }))
+      },
+      perform: ({ list, operation }, startBefore, over) => {
         const { state } = list
         switch (operation) {
           case "upload":
           case "send": {
             const begun = listStep(state, { _tag: "RequestBegun" })
-            if (begun?.status === "uploading") return upload(list, begun, startBefore)
-            if (begun?.status === "sending") return send(list, begun, startBefore)
+            if (begun?.status === "uploading") return upload(list, begun, startBefore, over)
+            if (begun?.status === "sending") return send(list, begun, startBefore, over)
             return Effect.dieMessage(`nothing to ${operation} for a list that is ${state.status}`)
           }
           case "status":
             return state.status === "sent"
-              ? status(list, state.sendId, startBefore)
+              ? status(list, state.sendId, startBefore, over)
               : Effect.dieMessage(`no status of a list that is ${state.status}`)
           case "history":
-            return history(list, startBefore)
+            return history(list, startBefore, over)
         }
       },
       resolveWithoutHistory: (list) =>

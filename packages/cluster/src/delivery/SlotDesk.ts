@@ -6,6 +6,7 @@
 import {
   type AcquireSlots,
   requestsMax,
+  type Room,
   type Slot,
   type SlotEnd,
   type SlotRequest
@@ -66,8 +67,14 @@ export interface SlotDesk<Work> {
   readonly ownership: Ownership
   /** The account's limits as of the last answer. */
   readonly limits: () => Limits
-  /** Slots granted to this dispatcher whose requests have not ended. */
-  readonly underWay: () => Counts
+  /** What may be under way at one time, as of the last answer. */
+  readonly room: () => Room
+  /** ms (`ShopClock.real`) from which on there may be more room than that; null while it is all there is. */
+  readonly roomAt: () => number | null
+  /** Slots that are granted beyond the room, see `AcquireSlots`. */
+  readonly ahead: () => number
+  /** Slots granted to this dispatcher that are not given back: of requests that are ready or under way. */
+  readonly slots: () => Counts
   /** Notes how a granted request ended; told with the next exchange. */
   readonly ended: (slot: string, ending: Ending) => void
   /** Whether there is something to tell. */
@@ -131,7 +138,18 @@ export const release = (ownership: Ownership, slots: ReadonlyArray<Slot>) =>
     })
   })
 
-export const makeDesk = <Work>(ownership: Ownership, first: Limits) =>
+/** Nothing, until the Provider actor has said what. */
+const noRoom: Room = { total: 0, upload: 0, send: 0, status: 0, history: 0 }
+
+/** Requests that may be under way at one time by the widest of the limits; null where nothing bounds them. */
+const placesOf = ({ concurrency: { history, send, status, total, upload } }: Limits): number | null => {
+  if (total !== null) return total
+  const bounds = [upload, send, status, history].filter((bound) => bound !== null)
+  return bounds.length === 0 ? null : Math.max(...bounds)
+}
+
+/** `aheadMax`: slots that are asked for beyond the room (see `AcquireSlots`); never more than there are places. */
+export const makeDesk = <Work>(ownership: Ownership, first: Limits, aheadMax: number) =>
   Effect.gen(function*() {
     const client = yield* ActorClient
     const clock = yield* ShopClock
@@ -139,8 +157,11 @@ export const makeDesk = <Work>(ownership: Ownership, first: Limits) =>
     let endings: Array<SlotEnd> = []
     let pending: Pending<Work> | null = null
     let limits = first
+    let room = noRoom
+    let roomAt: number | null = 0
     const { owner, provider } = ownership
     const wall = () => Math.floor(clock.real())
+    const ahead = () => Math.min(aheadMax, placesOf(limits) ?? aheadMax)
 
     const ended = (slot: string, ending: Ending): void => {
       open.delete(slot)
@@ -164,7 +185,8 @@ export const makeDesk = <Work>(ownership: Ownership, first: Limits) =>
           owner,
           wall: now,
           ended: told,
-          requests: asked.map((ask) => ask.slot)
+          requests: asked.map((ask) => ask.slot),
+          ahead: ahead()
         }
         return { id: yield* mint(now), command, asks: asked, nanos }
       })
@@ -185,6 +207,8 @@ export const makeDesk = <Work>(ownership: Ownership, first: Limits) =>
           case "Granted":
           case "Wait": {
             limits = reply.limits
+            room = reply.room
+            roomAt = reply.roomAfter === null ? null : command.wall + reply.roomAfter
             const notAfter = new Map(
               reply._tag === "Granted" ? reply.granted.map((grant) => [grant.id, grant.notAfter] as const) : []
             )
@@ -222,7 +246,10 @@ export const makeDesk = <Work>(ownership: Ownership, first: Limits) =>
     const desk: SlotDesk<Work> = {
       ownership,
       limits: () => limits,
-      underWay: () => countBy([...open.values()].map((ask) => ask.slot)),
+      room: () => room,
+      roomAt: () => roomAt,
+      ahead,
+      slots: () => countBy([...open.values()].map((ask) => ask.slot)),
       ended,
       hasNews: () => endings.length > 0 || pending !== null,
       exchange,

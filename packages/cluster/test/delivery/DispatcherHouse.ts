@@ -9,6 +9,7 @@ import { layer as storeLayer } from "@hikyaku/cluster/delivery/DeliveryStorePost
 import { runDispatcher } from "@hikyaku/cluster/delivery/Dispatcher"
 import { dispatcherDefaults, type DispatcherSettings } from "@hikyaku/cluster/delivery/DispatcherSettings"
 import type { Render } from "@hikyaku/cluster/delivery/ListContent"
+import { Provider } from "@hikyaku/cluster/delivery/Provider"
 import { layerMemory, type ProviderMemoryOptions } from "@hikyaku/cluster/delivery/ProviderMemory"
 import { SandboxControl } from "@hikyaku/cluster/delivery/sandbox/SandboxControl"
 import { memberKind } from "@hikyaku/cluster/marketing/MemberActor"
@@ -19,6 +20,7 @@ import { sql as deliverySql } from "@hikyaku/cluster/sql/migrations/0040_deliver
 import { type Limits, unbounded } from "@hikyaku/domain/delivery/RateLimit"
 import { considerCommand, type Terms } from "@hikyaku/domain/marketing/Member"
 import { Duration, Effect, Fiber, Layer, Logger, LogLevel, Redacted, Schedule, type Scope } from "effect"
+import { expect } from "vitest"
 import { freshDatabase } from "../../../../test/Database.ts"
 import * as LocalActors from "./LocalActors.ts"
 
@@ -27,6 +29,8 @@ export interface House extends ProviderMemoryOptions {
   readonly loseAnswer?: (kind: string) => boolean
   /** Whether a statement of the dispatcher's store fails, before or after it was carried out. */
   readonly storeFault?: () => "before" | "after" | null
+  /** Stands before and after whatever the dispatcher does outside itself, e.g. `begin before`; may end it there. */
+  readonly onStep?: (step: string) => Effect.Effect<void>
 }
 
 export const two: Limits = { concurrency: { ...unbounded, total: 2 }, perSecond: unbounded, marginMs: 20 }
@@ -64,8 +68,15 @@ export const render: Render = (key, deliveries) =>
     )
   })
 
-/** The store, failing as told. */
-const flakyStore = (fault: () => "before" | "after" | null) =>
+type OnStep = NonNullable<House["onStep"]>
+const nothing: OnStep = () => Effect.void
+
+/** Work between two steps. */
+const stepped = (onStep: OnStep) => <A, E, R>(name: string, work: Effect.Effect<A, E, R>): Effect.Effect<A, E, R> =>
+  onStep(`${name} before`).pipe(Effect.zipRight(work), Effect.zipLeft(onStep(`${name} after`)))
+
+/** The store, failing as told. What only reads is no step: nothing can be lost there. */
+const watchedStore = (fault: () => "before" | "after" | null, onStep: OnStep) =>
   Layer.effect(
     DeliveryStore,
     Effect.map(DeliveryStore, (store) => {
@@ -81,28 +92,56 @@ const flakyStore = (fault: () => "before" | "after" | null) =>
               return statement
           }
         })
+      const step = stepped(onStep)
       return DeliveryStore.of({
         overview: (...of) => flaky(store.overview(...of)),
-        makeList: (...of) => flaky(store.makeList(...of)),
+        makeList: (...of) => step("makeList", flaky(store.makeList(...of))),
         deliveries: (...of) => flaky(store.deliveries(...of)),
-        dropFromList: (...of) => flaky(store.dropFromList(...of)),
-        begin: (...of) => flaky(store.begin(...of)),
-        change: (...of) => flaky(store.change(...of)),
-        close: (...of) => flaky(store.close(...of)),
-        expireList: (...of) => flaky(store.expireList(...of)),
+        dropFromList: (...of) => step("dropFromList", flaky(store.dropFromList(...of))),
+        begin: (...of) => step("begin", flaky(store.begin(...of))),
+        change: (...of) => step("change", flaky(store.change(...of))),
+        close: (...of) => step("close", flaky(store.close(...of))),
+        expireList: (...of) => step("expireList", flaky(store.expireList(...of))),
         expireDue: (...of) => flaky(store.expireDue(...of)),
-        record: (...of) => flaky(store.record(...of)),
+        record: (...of) => step("record", flaky(store.record(...of))),
         postpone: (...of) => flaky(store.postpone(...of)),
-        claim: (...of) => flaky(store.claim(...of)),
+        claim: (...of) => step("claim", flaky(store.claim(...of))),
         statusOf: (...of) => flaky(store.statusOf(...of)),
         held: (...of) => flaky(store.held(...of)),
         released: (...of) => flaky(store.released(...of)),
         facts: flaky(store.facts),
-        relayed: (...of) => flaky(store.relayed(...of)),
+        relayed: (...of) => step("relayed", flaky(store.relayed(...of))),
         backlog: store.backlog
       })
     })
   ).pipe(Layer.provide(storeLayer))
+
+const watchedProvider = (onStep: OnStep) =>
+  Layer.effect(
+    Provider,
+    Effect.map(Provider, (provider) => {
+      const step = stepped(onStep)
+      return Provider.of({
+        promises: provider.promises,
+        uploadList: (of) => step("upload", provider.uploadList(of)),
+        startDelivery: (of) => step("send", provider.startDelivery(of)),
+        status: (of) => step("status", provider.status(of)),
+        history: (of) => step("history", provider.history(of))
+      })
+    })
+  )
+
+/** Steps of the conversation with the Provider actor; the members' are the relay's, which can repeat each. */
+const watchedActors = (onStep: OnStep) =>
+  Layer.effect(
+    ActorClient,
+    Effect.map(ActorClient, (client) =>
+      ActorClient.of({
+        send: (kind, request) =>
+          kind.name === "Provider" ? stepped(onStep)("slots", client.send(kind, request)) : client.send(kind, request),
+        sendAll: client.sendAll
+      }))
+  )
 
 /** Runs a test in a house of its own. */
 export const inHouse = <A, E>(
@@ -129,10 +168,11 @@ export const inHouse = <A, E>(
     )
     const mishaps = Layer.succeed(LocalActors.Mishaps, { loseAnswer: house.loseAnswer ?? (() => false) })
     const provider = layerMemory({ ...house, promises: { ...quickPromises, ...house.promises } })
+    const onStep = house.onStep ?? nothing
     const layer = Layer.mergeAll(
-      LocalActors.layer,
-      house.storeFault === undefined ? storeLayer : flakyStore(house.storeFault),
-      provider
+      watchedActors(onStep).pipe(Layer.provide(LocalActors.layer)),
+      watchedStore(house.storeFault ?? (() => null), onStep),
+      watchedProvider(onStep).pipe(Layer.provideMerge(provider))
     ).pipe(
       Layer.provideMerge(Layer.mergeAll(clockLayer, mishaps, journalLayer)),
       Layer.provide(JournalSettings.layer(Redacted.make(url))),
@@ -252,3 +292,42 @@ export const count = (table: string, where = "true") =>
     ))
 
 export const report = Effect.flatMap(SandboxControl, (control) => control.report)
+
+export const calm = {
+  settings: { concurrency: { ...unbounded, total: 2 }, latency: { _tag: "Fixed" as const, ms: 15 } }
+}
+/** Everything that can go wrong with a request, often; some take longer than anybody waits for them. */
+export const storm = {
+  settings: {
+    ...calm.settings,
+    latency: { _tag: "LogNormal" as const, medianMs: 15, sigma: 1.4, maxMs: 380 },
+    retryAfterMs: 30,
+    idempotency: false,
+    faults: { throttle: 0.08, failBefore: 0.08, failAfter: 0.08, cut: 0.1, halfOpen: 0.06 }
+  }
+}
+
+/** Sends that take longer than their timeout, and are carried out only at their end. */
+export const slowSend = {
+  settings: {
+    ...calm.settings,
+    latency: {
+      upload: { _tag: "Fixed" as const, ms: 5 },
+      send: { _tag: "Fixed" as const, ms: 380 },
+      status: { _tag: "Fixed" as const, ms: 5 },
+      history: { _tag: "Fixed" as const, ms: 5 }
+    },
+    idempotency: false
+  }
+}
+
+/** The provider saw so many mails, none twice, and never more requests than it allows. */
+export const exactlyOnce = (mails: number) =>
+  Effect.gen(function*() {
+    const seen = yield* report
+    expect(seen.violations).toMatchObject({ total: 0 })
+    expect(seen.duplicates).toMatchObject({ total: 0 })
+    expect(seen.mailed).toBe(mails)
+    expect(seen.peakConcurrency.total).toBeLessThanOrEqual(2)
+    return seen
+  })

@@ -8,7 +8,7 @@
  * behind later arrivals with nearer deadlines. Whatever has a free slot and is due starts: no slot is kept for later.
  */
 import { type DeliveryClass, deliveryClasses } from "./Delivery.ts"
-import { type Bounds, type Counts, freeSlots, type Operation, operations } from "./RateLimit.ts"
+import { type Bounds, type Counts, freeSlots, type Operation, operations, widened } from "./RateLimit.ts"
 
 /** One request that could start now. */
 export interface Candidate {
@@ -140,6 +140,22 @@ export const choose = (input: DispatchInput): Choice => {
     line[operation][cls].take()
     inFlight[operation]++
     start.push(first.head)
+  }
+}
+
+/**
+ * What may be made ready ahead of its turn, as an input to `choose`: so many requests more than there is room for, so that
+ * one can start in the turn in which another ends; and as many again for realtime, which must find a place beside whatever
+ * batch has ready. `inFlight` counts what is ready as well as what is under way.
+ */
+export const readyInput = (input: DispatchInput, ahead: number): DispatchInput => {
+  const batch = input.candidates.filter((candidate) => candidate.class === "batch")
+  const fits = choose({ ...input, candidates: batch, concurrency: widened(input.concurrency, ahead) })
+  const may = new Set([...fits.start, ...fits.expired])
+  return {
+    ...input,
+    candidates: input.candidates.filter((candidate) => candidate.class === "realtime" || may.has(candidate)),
+    concurrency: widened(input.concurrency, 2 * ahead)
   }
 }
 

@@ -45,12 +45,17 @@ const list = <A, I>(item: Schema.Schema<A, I>) => Schema.Array(item).pipe(Schema
 export const Configure = Schema.TaggedStruct("Configure", { limits: Limits })
 /** A dispatcher takes the account over; the one before it is granted nothing more. */
 export const Takeover = Schema.TaggedStruct("Takeover", { owner: Owner, wall: Wall })
-/** Ends and new requests in one command, the most urgent first. Without either it only says that the owner is alive. */
+/**
+ * Ends and new requests in one command, the most urgent first. Without either it only says that the owner is alive.
+ * `ahead`: so many slots more than there is room for are granted too, twice as many for realtime, because the owner keeps
+ * what it has under way within its room by itself: so the next request can start in the turn in which one ends.
+ */
 export const AcquireSlots = Schema.TaggedStruct("AcquireSlots", {
   owner: Owner,
   wall: Wall,
   ended: list(SlotEnd),
-  requests: list(SlotRequest)
+  requests: list(SlotRequest),
+  ahead: Schema.optional(Schema.Int.pipe(Schema.between(0, slotsMax)))
 })
 /** Ends alone; a deposed owner too may tell how its own requests ended. */
 export const FreeSlots = Schema.TaggedStruct("FreeSlots", { owner: Owner, wall: Wall, ended: list(SlotEnd) })
@@ -83,14 +88,25 @@ export const TookOver = Schema.TaggedStruct("TookOver", {
   withheld: Schema.Array(SlotView),
   limits: Limits
 })
+const places = Schema.NullOr(Schema.Number)
+/** Requests that the owner may have under way at one time: in all and of each operation, null for no bound. */
+export const Room = Schema.Struct({ total: places, upload: places, send: places, status: places, history: places })
+export type Room = typeof Room.Type
+const Terms = {
+  limits: Limits,
+  /** The limits less what earlier owners may still have under way, and what the provider's 429s ask for. */
+  room: Room,
+  /** ms after which there may be more room without anything that the owner does; null when it is all there is. */
+  roomAfter: Schema.NullOr(Schema.Number)
+}
 export const Granted = Schema.TaggedStruct("Granted", {
   granted: Schema.Array(Schema.Struct({ id: SlotId, notAfter: Schema.Number })),
   /** ms after which asking again for what was not granted makes sense; null when all was granted. */
   retryAfter: Schema.NullOr(Schema.Number),
-  limits: Limits
+  ...Terms
 })
 /** Nothing was granted: only ask again after `retryAfter` ms. */
-export const MustWait = Schema.TaggedStruct("Wait", { retryAfter: Schema.Number, limits: Limits })
+export const MustWait = Schema.TaggedStruct("Wait", { retryAfter: Schema.Number, ...Terms })
 export const Freed = Schema.TaggedStruct("Freed", {})
 /** Another dispatcher owns the account; `quietFor`: ms since it was last heard of. */
 export const Deposed = Schema.TaggedStruct("Deposed", { owner: Schema.String, quietFor: Schema.Number })

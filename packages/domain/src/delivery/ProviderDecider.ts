@@ -4,10 +4,20 @@
  * still be under way and withholds exactly those.
  *
  * One dispatcher at a time, the owner, is granted slots; a newer one deposes it (`Takeover`). The limit holds even so,
- * because the count is this actor's.
+ * because the count is this actor's. The owner may ask for slots ahead of their turn; it is told its room, the requests
+ * that it may have under way at one time, and keeps within it. To a later owner each of these slots may be a request under
+ * way, but all together they are no more than the limit.
  */
 import { answer, type Decider, type Decision, outcome } from "../Actor.ts"
-import type { AcquireSlots, ProviderCommand, ProviderReply, Slot, SlotEnd } from "./ProviderCommand.ts"
+import type {
+  AcquireSlots,
+  ProviderCommand,
+  ProviderReply,
+  Room,
+  Slot,
+  SlotEnd,
+  SlotRequest
+} from "./ProviderCommand.ts"
 import {
   countBy,
   type Counts,
@@ -16,12 +26,16 @@ import {
   type Limits,
   noPushback,
   type Operation,
+  operations,
+  partOf,
   type Pushback,
   rateWait,
   recovered,
   slotsMax,
   type Start,
-  throttled
+  throttled,
+  total,
+  widened
 } from "./RateLimit.ts"
 
 /** When to ask again where the actor knows of no end to wait for, ms. */
@@ -156,21 +170,69 @@ const ends = (state: ProviderState, by: string, wall: number, ended: ReadonlyArr
       : [{ _tag: "PushedBack", operation: slot.operation, wall, retryAfter: end.throttledForMs }, freed]
   })
 
-/** ms until one more request of the operation fits, 0 for now. */
-const waitFor = (state: ProviderState, limits: Limits, operation: Operation, wall: number): number => {
+/** Slots of earlier owners: each may be a request under way. */
+const withheld = (state: ProviderState): ReadonlyArray<Slot> =>
+  [...state.slots.values()].filter((slot) => slot.owner !== state.owner)
+
+/**
+ * What the owner may have under way at one time. Of the slots of earlier owners no more can be under way than the limit,
+ * since each kept within its room.
+ */
+const roomOf = (state: ProviderState, limits: Limits, wall: number): Room => {
+  const foreign = countBy(withheld(state))
+  const of = (limit: number | null, taken: number) => limit === null ? null : Math.max(0, limit - taken)
+  const ofOperation = (operation: Operation): number | null => {
+    const { allowed, blockedUntil } = state.pushback[operation]
+    const limit = limits.concurrency[operation]
+    if (blockedUntil > wall) return 0
+    return of(allowed === null ? limit : Math.min(limit ?? slotsMax, Math.floor(allowed)), foreign[operation])
+  }
+  return {
+    total: of(limits.concurrency.total, total(foreign)),
+    upload: ofOperation("upload"),
+    send: ofOperation("send"),
+    status: ofOperation("status"),
+    history: ofOperation("history")
+  }
+}
+
+/** ms after which `roomOf` grows by itself, null when it does not. */
+const roomAfter = (state: ProviderState, wall: number): number | null => {
+  const ends = [
+    ...withheld(state).map((slot) => slot.freeAt),
+    ...operations.map((operation) => state.pushback[operation].blockedUntil)
+  ].filter((at) => at > wall)
+  return ends.length === 0 ? null : Math.min(...ends) - wall
+}
+
+/** The part of a rate that slots beyond the room may use up: where the rate is what binds, they would only keep it idle. */
+const aheadRate = 0.75
+
+/**
+ * ms until one more slot fits, 0 for now. Those beyond the room by `ahead` wait for their turn with the owner; since a slot
+ * counts in the window until its request has started, they are granted only while the rate is not what binds.
+ */
+const waitFor = (
+  state: ProviderState,
+  limits: Limits,
+  { class: cls, operation }: SlotRequest,
+  ahead: number,
+  wall: number
+): number => {
   const held = state.pushback[operation]
   if (held.blockedUntil > wall) return held.blockedUntil - wall
+  const room = roomOf(state, limits, wall)
   const slots = [...state.slots.values()]
-  const underWay = countBy(slots)
-  if (
-    freeSlots(limits.concurrency, underWay, operation) === 0 ||
-    (held.allowed !== null && underWay[operation] >= Math.floor(held.allowed)) || slots.length >= slotsMax
-  ) {
+  const own = countBy(slots.filter((slot) => slot.owner === state.owner))
+  const wide = cls === "realtime" ? 2 * ahead : ahead
+  if (freeSlots(widened(room, wide), own, operation) === 0 || slots.length >= slotsMax) {
     const first = slots.reduce((least, slot) => Math.min(least, slot.freeAt - wall), retryDefault)
     return Math.max(1, first)
   }
   const open = slots.map((slot): Start => ({ operation: slot.operation, by: slot.notAfter }))
-  return rateWait(limits, [...state.starts, ...open], operation, wall)
+  const beyond = freeSlots(room, own, operation) === 0
+  const perSecond = beyond ? partOf(limits.perSecond, aheadRate) : limits.perSecond
+  return rateWait({ ...limits, perSecond }, [...state.starts, ...open], operation, wall)
 }
 
 const acquire = (
@@ -181,6 +243,7 @@ const acquire = (
   before: ReadonlyArray<ProviderEvent>
 ): Decision<ProviderReply, ProviderEvent> => {
   const events = [...before]
+  const ahead = command.ahead ?? 0
   const granted: Array<{ readonly id: string; readonly notAfter: number }> = []
   const waits: Array<number> = []
   let current = fold(state, events)
@@ -190,7 +253,7 @@ const acquire = (
       if (held.owner === command.owner) granted.push({ id: held.id, notAfter: held.notAfter })
       continue
     }
-    const wait = waitFor(current, limits, request.operation, wall)
+    const wait = waitFor(current, limits, request, ahead, wall)
     if (wait > 0) {
       waits.push(wait)
       continue
@@ -211,9 +274,10 @@ const acquire = (
     granted.push({ id: slot.id, notAfter })
   }
   const retryAfter = waits.length === 0 ? null : Math.min(...waits)
+  const terms = { limits, room: roomOf(current, limits, wall), roomAfter: roomAfter(current, wall) }
   const reply: ProviderReply = granted.length === 0 && retryAfter !== null
-    ? { _tag: "Wait", retryAfter, limits }
-    : { _tag: "Granted", granted, retryAfter, limits }
+    ? { _tag: "Wait", retryAfter, ...terms }
+    : { _tag: "Granted", granted, retryAfter, ...terms }
   return events.length === 0 ? answer(reply) : outcome(reply, ...events)
 }
 
@@ -228,8 +292,12 @@ const decide = (state: ProviderState, command: ProviderCommand): Decision<Provid
         ...lapsed(state, wall),
         { _tag: "OwnerChanged", owner: command.owner, wall }
       ]
-      const withheld = [...fold(state, events).slots.values()].filter((slot) => slot.owner !== command.owner)
-      return outcome({ _tag: "TookOver", epoch: state.takeovers + 1, withheld, limits: state.limits }, ...events)
+      return outcome({
+        _tag: "TookOver",
+        epoch: state.takeovers + 1,
+        withheld: withheld(fold(state, events)),
+        limits: state.limits
+      }, ...events)
     }
     case "AcquireSlots":
     case "FreeSlots": {

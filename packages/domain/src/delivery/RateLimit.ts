@@ -57,6 +57,16 @@ export const freeSlots = (concurrency: Bounds, underWay: Counts, operation: Oper
     )
   )
 
+/** Bounds with so many more. */
+export const widened = (bounds: Bounds, by: number): Bounds => each(bounds, (limit) => limit + by)
+/** The whole part of a share of each bound. */
+export const partOf = (bounds: Bounds, share: number): Bounds => each(bounds, (limit) => Math.floor(limit * share))
+const each = (bounds: Bounds, change: (limit: number) => number): Bounds => {
+  const of = (limit: number | null) => limit === null ? null : change(limit)
+  const { history, send, status, total, upload } = bounds
+  return { total: of(total), upload: of(upload), send: of(send), status: of(status), history: of(history) }
+}
+
 /** A request that counts in the window. `by`: the latest instant at which it can have started. */
 export interface Start {
   readonly operation: Operation

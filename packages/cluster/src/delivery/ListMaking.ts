@@ -1,0 +1,142 @@
+/**
+ * Makes lists of what is due, and has their contents rendered: ahead of their turn, but only a few, so that the order can
+ * still change and small groups can still grow. All of it goes on beside the turns, which find the lists in the store.
+ */
+import { type DeliveryClass, deliveryClasses } from "@hikyaku/domain/delivery/Delivery"
+import { type Group, latestStart, listNext, type Shares } from "@hikyaku/domain/delivery/Dispatch"
+import { freeSlots } from "@hikyaku/domain/delivery/RateLimit"
+import type { MessageClass } from "@hikyaku/domain/marketing/FrequencyCap"
+import { Effect, FiberSet } from "effect"
+import { ShopClock } from "../actor/ShopClock.ts"
+import { DeliveryStore, type DueGroup, type OpenList } from "./DeliveryStore.ts"
+import type { DispatcherSettings } from "./DispatcherSettings.ts"
+import type { ListContents } from "./ListContent.ts"
+import type { ListRequests, Work } from "./ListRequests.ts"
+import { freshId, type SlotDesk } from "./SlotDesk.ts"
+
+/** Lists of a class that are made at a time, and lists that are rendered at a time. */
+const makingMax = 2
+const renderingMax = 2
+/** Lists made before a slot is free for them, by requests that are made ready ahead of their turn. */
+const aheadPart = 0.25
+/** How long a group rests of which nothing can be listed, ms. */
+const groupRestMs = 500
+
+/** An order's own messages go with realtime, ahead of batch. */
+export const laneOf = (cls: MessageClass): DeliveryClass => cls === "batch" ? "batch" : "realtime"
+
+const groupId = (group: DueGroup): string => `${group.class}/${group.campaign}/${group.version}/${group.channel}`
+
+/** `wakeUp` is called when something was made beside the turns. */
+export const makeListMaking = (
+  settings: DispatcherSettings,
+  desk: SlotDesk<Work>,
+  requests: ListRequests,
+  contents: ListContents,
+  shares: Shares,
+  listSize: number,
+  wakeUp: Effect.Effect<void>
+) =>
+  Effect.gen(function*() {
+    const store = yield* DeliveryStore
+    const newId = Effect.provideService(freshId, ShopClock, yield* ShopClock)
+    const beside = yield* FiberSet.make<void>()
+    const rendering = yield* Effect.makeSemaphore(renderingMax)
+    /** Groups of which nothing could be listed, and until when they rest, ms of real time. */
+    const resting = new Map<string, number>()
+    /** Classes of which lists are being made. */
+    const making = new Set<DeliveryClass>()
+
+    const freeUploads = () => freeSlots(desk.room(), desk.slots(), "upload")
+
+    /** Which groups become lists, one list for each time a group is named. */
+    const plan = (
+      due: ReadonlyArray<DueGroup>,
+      lists: ReadonlyArray<OpenList>,
+      wall: number
+    ): ReadonlyArray<DueGroup> => {
+      for (const [id, until] of resting) if (until <= wall) resting.delete(id)
+      const byId = new Map(due.map((group) => [groupId(group), group]))
+      for (const id of resting.keys()) byId.delete(id)
+      const { total, upload } = desk.limits().concurrency
+      const queued = { realtime: 0, batch: 0 }
+      for (const list of lists) if (list.state.status === "queued") queued[laneOf(list.class)]++
+      const candidates = [...byId].map(([id, group]): Group => ({
+        id,
+        class: laneOf(group.class),
+        latestStart: latestStart(
+          group.deadline,
+          group.full ? listSize : 1,
+          requests.pace().upload,
+          listSize,
+          upload ?? total ?? 1
+        ),
+        since: group.since,
+        priority: group.priority,
+        full: group.full
+      }))
+      const ahead = Math.max(settings.ahead, Math.ceil(desk.ahead() * aheadPart))
+      return listNext(candidates, queued, freeUploads(), ahead, shares)
+        .flatMap((chosen) => byId.get(chosen.id) ?? [])
+    }
+
+    /** Realtime does not wait for batch to be rendered. */
+    const prepare = (list: OpenList, prepared: Effect.Effect<void>) =>
+      laneOf(list.class) === "realtime" ? prepared : rendering.withPermits(1)(prepared)
+
+    /** Makes a list and has it rendered; answers false when there was nothing to list. */
+    const makeOne = (group: DueGroup, wall: number) =>
+      Effect.gen(function*() {
+        const { campaign, channel, class: cls, version } = group
+        const key = { campaign, channel, class: cls, version }
+        const listId = `l-${yield* newId}`
+        const { deliveries, list, refused } = yield* store.makeList(desk.ownership, listId, key, listSize)
+        if (list === null) {
+          // Nothing to list and nothing to close: all of it waits for something else, such as a paused run.
+          if (refused === 0) resting.set(groupId(group), wall + groupRestMs)
+          return false
+        }
+        // A turn that looks before its content is there shall at least not make another one in its place.
+        yield* FiberSet.run(beside, Effect.zipRight(prepare(list, contents.prepare(list, deliveries)), wakeUp))
+        return true
+      })
+
+    /** Makes lists of a class while turns go on; one such at a time. */
+    const makeLists = (cls: DeliveryClass, groups: ReadonlyArray<DueGroup>, wall: number) =>
+      Effect.suspend(() => {
+        if (groups.length === 0 || making.has(cls)) return Effect.void
+        making.add(cls)
+        const usedUp = new Set<string>()
+        const work = Effect.forEach(groups, (group) =>
+          Effect.suspend(() => {
+            const id = groupId(group)
+            if (usedUp.has(id)) return Effect.void
+            return Effect.map(makeOne(group, wall), (made) => {
+              if (!made) usedUp.add(id)
+            })
+          }), { concurrency: makingMax, discard: true })
+        return Effect.asVoid(FiberSet.run(
+          beside,
+          work.pipe(
+            Effect.catchAll((fault) => Effect.logWarning("Lists could not be made; it will be tried again", fault)),
+            Effect.ensuring(Effect.sync(() => making.delete(cls))),
+            Effect.zipRight(wakeUp)
+          )
+        ))
+      })
+
+    /** Sees to it that there are lists of the groups, given those there are, and that all of them get content. */
+    const make = (groups: ReadonlyArray<DueGroup>, lists: ReadonlyArray<OpenList>, wall: number) =>
+      Effect.gen(function*() {
+        const planned = plan(groups, lists, wall)
+        for (const cls of deliveryClasses) {
+          yield* makeLists(cls, planned.filter((group) => laneOf(group.class) === cls), wall)
+        }
+        for (const list of lists) {
+          if (list.state.status === "queued" && contents.isWanting(list.id)) {
+            yield* FiberSet.run(beside, Effect.zipRight(prepare(list, contents.prepare(list)), wakeUp))
+          }
+        }
+      })
+    return { make }
+  })

@@ -1,0 +1,115 @@
+import { it } from "@effect/vitest"
+import { Effect } from "effect"
+import { describe, expect } from "vitest"
+import {
+  batchOf,
+  calm,
+  consider,
+  count,
+  crash,
+  dispatch,
+  exactlyOnce,
+  inHouse,
+  memberHolds,
+  owed,
+  pollUntil,
+  quiet,
+  slowSend,
+  storm,
+  tally
+} from "./DispatcherHouse.ts"
+
+describe("lost answers (G9, G10, R21)", () => {
+  it.scopedLive("reconciles with the history before anything is repeated: nobody twice, nobody forgotten", () =>
+    inHouse(
+      storm,
+      Effect.gen(function*() {
+        yield* consider(batchOf(80))
+        yield* dispatch()
+        yield* quiet
+        expect(yield* tally).toEqual({ sent: 80 })
+        const seen = yield* exactlyOnce(80)
+        expect(Object.keys(seen.faults).length).toBeGreaterThan(0)
+      })
+    ))
+
+  it.scopedLive("asks the history only when it must be complete: a slow send is not repeated", () =>
+    inHouse(
+      slowSend,
+      Effect.gen(function*() {
+        yield* consider(batchOf(10))
+        yield* dispatch()
+        yield* quiet
+        expect(yield* tally).toEqual({ sent: 10 })
+        expect((yield* exactlyOnce(10)).sends).toBe(1)
+      })
+    ))
+
+  it.scopedLive("never repeats a send that nobody can find out about, and reports it", () =>
+    inHouse(
+      {
+        settings: { ...calm.settings, idempotency: false, faults: { cut: 1 }, faultsOn: ["send"] },
+        promises: { reconciliation: "at-most-once" }
+      },
+      Effect.gen(function*() {
+        yield* consider(batchOf(10))
+        yield* dispatch()
+        yield* quiet
+        expect(yield* tally).toEqual({ unknown: 10 })
+        const seen = yield* exactlyOnce(10)
+        expect(seen.sends).toBe(1)
+        expect(yield* count("delivery_refund")).toBe(0)
+        expect(yield* memberHolds("run-batch-m0")).toEqual(["due"])
+      })
+    ))
+
+  it.scopedLive("repeats with the same key where the provider keeps retry keys", () =>
+    inHouse(
+      {
+        settings: { ...calm.settings, faults: { cut: 1 }, faultsMax: 2, faultsOn: ["send"] },
+        promises: { reconciliation: "retry-key" }
+      },
+      Effect.gen(function*() {
+        yield* consider(batchOf(10))
+        yield* dispatch()
+        yield* quiet
+        expect(yield* tally).toEqual({ sent: 10 })
+        expect((yield* exactlyOnce(10)).sends).toBe(1)
+      })
+    ))
+
+  it.scopedLive("survives answers of the actors that get lost", () => {
+    let n = 0
+    return inHouse(
+      { ...calm, loseAnswer: () => ++n > 200 && n % 4 === 0 },
+      Effect.gen(function*() {
+        yield* consider(batchOf(40))
+        yield* dispatch()
+        n = 1_000
+        yield* quiet
+        expect(yield* tally).toEqual({ sent: 40 })
+        yield* exactlyOnce(40)
+      })
+    )
+  })
+})
+
+describe("a store that fails (R4, R19)", () => {
+  it.scopedLive("loses nothing and sends nothing twice, whether or not what failed was written", () => {
+    let n = 0
+    const moods = ["before", null, null, null, "after", null, null] as const
+    return inHouse(
+      { ...calm, storeFault: () => moods[n++ % moods.length] ?? null },
+      Effect.gen(function*() {
+        yield* consider(batchOf(60))
+        const dispatcher = yield* dispatch()
+        yield* pollUntil(count("delivery_list", "status <> 'queued'"), (begun) => begun > 0)
+        yield* crash(dispatcher)
+        yield* dispatch()
+        yield* pollUntil(Effect.zip(tally, owed), ([counts, left]) => counts["sent"] === 60 && left === 0)
+        yield* exactlyOnce(60)
+        expect(yield* memberHolds("run-batch-m7")).toEqual(["sent"])
+      })
+    )
+  }, 60_000)
+})

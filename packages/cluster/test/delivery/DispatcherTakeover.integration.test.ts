@@ -1,0 +1,135 @@
+import { it } from "@effect/vitest"
+import { ActorClient } from "@hikyaku/cluster/actor/ActorClient"
+import { providerKind } from "@hikyaku/cluster/delivery/ProviderActor"
+import { Deferred, Effect, FiberId } from "effect"
+import { describe, expect } from "vitest"
+import {
+  batchOf,
+  calm,
+  consider,
+  count,
+  crash,
+  dispatch,
+  exactlyOnce,
+  inHouse,
+  pollUntil,
+  quiet,
+  report,
+  slowSend,
+  storm,
+  tally
+} from "./DispatcherHouse.ts"
+
+describe("takeover (G5, G9, G10, R20)", () => {
+  it.scopedLive("resumes after crashes amid a storm of faults without sending twice", () =>
+    inHouse(
+      storm,
+      Effect.gen(function*() {
+        yield* consider(batchOf(60))
+        for (let n = 0; n < 6; n++) {
+          const { requests } = yield* report
+          const dispatcher = yield* dispatch()
+          yield* pollUntil(report, (seen) => seen.requests.total > requests.total + n)
+          yield* crash(dispatcher)
+        }
+        yield* dispatch()
+        yield* quiet
+        expect(yield* tally).toEqual({ sent: 60 })
+        yield* exactlyOnce(60)
+      })
+    ), 90_000)
+
+  it.scopedLive("waits until a send of the one before must be over before it believes the history", () =>
+    inHouse(
+      slowSend,
+      Effect.gen(function*() {
+        yield* consider(batchOf(10))
+        const dispatcher = yield* dispatch()
+        yield* pollUntil(count("delivery_list", "status = 'sending'"), (lists) => lists === 1)
+        yield* pollUntil(report, (seen) => seen.underWay.send === 1)
+        yield* crash(dispatcher)
+        yield* dispatch()
+        yield* quiet
+        expect(yield* tally).toEqual({ sent: 10 })
+        expect((yield* exactlyOnce(10)).sends).toBe(1)
+      })
+    ))
+
+  it.scopedLive("lets only the later of two dispatchers work, and neither exceeds the limit", () =>
+    inHouse(
+      calm,
+      Effect.gen(function*() {
+        yield* consider(batchOf(60))
+        const client = yield* ActorClient
+        const view = client.send(providerKind, { actor: "mail-account", command: { _tag: "ReadProvider" } })
+        yield* dispatch()
+        yield* pollUntil(count("delivery_list"), (lists) => lists > 0)
+        yield* dispatch()
+        yield* quiet
+        expect(yield* tally).toEqual({ sent: 60 })
+        yield* exactlyOnce(60)
+        expect(yield* view).toMatchObject({ _tag: "ProviderView", takeovers: 2 })
+      })
+    ))
+})
+
+/** Each step of a list's life, and how often it is taken until the list is closed, at the least. */
+const steps: Readonly<Record<string, number>> = {
+  claim: 1,
+  slots: 4,
+  makeList: 1,
+  begin: 2,
+  upload: 1,
+  change: 2,
+  send: 1,
+  status: 1,
+  record: 1,
+  close: 1,
+  relayed: 1
+}
+const points = Object.entries(steps).flatMap(([name, times]) =>
+  Array.from({ length: times }, (_, n) => [[`${name} before`, n + 1] as const, [`${name} after`, n + 1] as const])
+    .flat()
+)
+
+describe("kill between every two steps (G9, G10, R20, R21)", () => {
+  it.scopedLive("wherever a dispatcher dies, the next one sends what is left, nothing twice, and within the limit", () => {
+    /** Where the next one dies, and after how often. */
+    let deadly = ""
+    let left = Number.POSITIVE_INFINITY
+    let dead = false
+    let died = Deferred.unsafeMake<void>(FiberId.none)
+    const onStep = (step: string) =>
+      Effect.suspend(() => {
+        // Whoever is dead does nothing more, not even as it is ended.
+        if (dead) return Effect.interrupt
+        if (step !== deadly || --left > 0) return Effect.void
+        dead = true
+        return Effect.zipRight(Deferred.succeed(died, undefined), Effect.never)
+      })
+    return inHouse(
+      { ...calm, onStep },
+      Effect.gen(function*() {
+        for (const [index, [step, times]] of points.entries()) {
+          yield* consider(batchOf(3, `run${index}`))
+          died = yield* Deferred.make<void>()
+          deadly = step
+          left = times
+          const dispatcher = yield* dispatch()
+          yield* Deferred.await(died).pipe(Effect.timeoutFail({
+            duration: "20 seconds",
+            onTimeout: () => new Error(`it never came to "${step}" for the ${times}. time`)
+          }))
+          yield* crash(dispatcher)
+          deadly = ""
+          dead = false
+          const next = yield* dispatch()
+          yield* quiet
+          yield* crash(next)
+          yield* exactlyOnce(3 * (index + 1))
+        }
+        expect(yield* tally).toEqual({ sent: 3 * points.length })
+      })
+    )
+  })
+})
