@@ -20,6 +20,7 @@ import * as Api from "./Api.ts"
 import { databaseLayer, gatewayLayer, type NodeAddress, runnerLayer } from "./ClusterNode.ts"
 import * as ProviderClient from "./http/ProviderClient.ts"
 import { providerLimitsConfig, shopConfig, stockMeaningConfig } from "./Settings.ts"
+import * as Tracing from "./Tracing.ts"
 
 /** Brings the database to this version and makes sure that outcomes have a place to go; safe to run in many processes. */
 export const prepareDatabase = Effect.andThen(migrate, Retention.keepOutcomes)
@@ -69,7 +70,8 @@ export const runner = (url: Redacted.Redacted, address: NodeAddress) =>
   work.pipe(
     Layer.provideMerge(ClusterRunner.client),
     Layer.provideMerge(runnerLayer(address)),
-    Layer.provide(storage(url, `hikyaku-runner ${address.host}:${address.port}`))
+    Layer.provide(storage(url, `hikyaku-runner ${address.host}:${address.port}`)),
+    Layer.provide(Tracing.layer("hikyaku-runner"))
   )
 
 /** A gateway: the API for shop fronts, operators and marketers. `name` is unique among the members of the cluster. */
@@ -78,7 +80,8 @@ export const gateway = (url: Redacted.Redacted, name: string) =>
     Layer.provide(shop),
     Layer.provideMerge(ClusterRunner.client),
     Layer.provideMerge(gatewayLayer(name)),
-    Layer.provideMerge(storage(url, `hikyaku-gateway ${name}`))
+    Layer.provideMerge(storage(url, `hikyaku-gateway ${name}`)),
+    Layer.provide(Tracing.layer("hikyaku-gateway"))
   )
 
 /** Runner and gateway in one process. */
@@ -86,5 +89,6 @@ export const all = (url: Redacted.Redacted, address: NodeAddress) =>
   Layer.merge(work, Api.layer.pipe(Layer.provide(shop))).pipe(
     Layer.provideMerge(ClusterRunner.client),
     Layer.provideMerge(runnerLayer(address)),
-    Layer.provideMerge(storage(url, `hikyaku-runner ${address.host}:${address.port}`))
+    Layer.provideMerge(storage(url, `hikyaku-runner ${address.host}:${address.port}`)),
+    Layer.provide(Tracing.layer("hikyaku"))
   )

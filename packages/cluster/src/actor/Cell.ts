@@ -6,6 +6,7 @@
 import { CommandId, commandTime } from "@hikyaku/domain/Identifier"
 import { Cause, Duration, Effect, ParseResult, Schema } from "effect"
 import type { ActorKind } from "./ActorKind.ts"
+import type { CellTrace, Traced } from "./CellTrace.ts"
 import { type Entry, Intake, type IntakeLimits, limitsDefault } from "./Intake.ts"
 import type { KindJournal, Outcome, Verdict } from "./Journal.ts"
 import { type Built, type Live, UnitBuilder } from "./UnitBuilder.ts"
@@ -22,6 +23,8 @@ export interface CellOptions<State, Command, Reply, Event> {
   readonly clock: { readonly now: () => number; readonly real: () => number; readonly logical: () => boolean }
   readonly monotonic: () => number
   readonly limits?: Partial<CellLimits> | undefined
+  /** Hears of rounds with sampled commands. */
+  readonly trace?: CellTrace | undefined
 }
 
 export interface CellLimits extends IntakeLimits {
@@ -269,6 +272,7 @@ export class Cell<State, Command, Reply, Event> {
   private round(entries: ReadonlyArray<Entry>): Effect.Effect<void> {
     return Effect.gen(this, function*() {
       this.otherHistory()
+      const taken = this.options.monotonic()
       const open = this.admit(entries)
       if (open.length === 0) return
       const known = yield* this.recall(open)
@@ -279,6 +283,7 @@ export class Cell<State, Command, Reply, Event> {
       const parts = this.decide(open, known)
       const built: Array<Built<State>> = []
       for (const part of parts) built.push(this.build(part))
+      const decided = this.options.monotonic()
       const verdicts = yield* this.options.journal.commit(built.map((each) => each.unit)).pipe(
         Effect.catchTag("CommitUnknown", () => {
           this.unknown(entries)
@@ -288,6 +293,7 @@ export class Cell<State, Command, Reply, Event> {
       )
       if (verdicts === null) return
       this.backOffNext = backOffMin
+      this.trace(open, taken, decided)
       for (let i = 0; i < parts.length; i++) this.conclude(parts[i]!, built[i]!.live, verdicts[i]!)
       for (const [actor] of this.live) {
         if (this.live.size <= this.limits.liveMax) break
@@ -300,6 +306,14 @@ export class Cell<State, Command, Reply, Event> {
           this.slowDown()
         }))
     )
+  }
+
+  private trace(entries: ReadonlyArray<Entry>, taken: number, decided: number): void {
+    if (this.options.trace === undefined) return
+    const sampled: Array<Traced> = []
+    for (const { trace } of entries) if (trace !== null) sampled.push(trace)
+    if (sampled.length === 0) return
+    this.options.trace(sampled, { taken, decided, committed: this.options.monotonic() }, entries.length)
   }
 
   /** Without a verdict: try again, as long as somebody waits. */
@@ -375,7 +389,9 @@ export class Cell<State, Command, Reply, Event> {
         const hash = entry.hash ??= fingerprint(command)
         const earlier = this.remembered.get(recordKey(actor, id)) ?? known.get(recordKey(actor, id))
         if (earlier !== undefined) {
-          const reply: WireReply = earlier.hash === hash ? { _tag: "Reply", reply: earlier.reply } : { _tag: "Differs" }
+          const reply: WireReply = earlier.hash === hash
+            ? { _tag: "Reply", reply: earlier.reply, repeated: true }
+            : { _tag: "Differs" }
           decided.push({ entry, reply, lasting: true, until: Number.POSITIVE_INFINITY })
           continue
         }

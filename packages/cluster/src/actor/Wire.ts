@@ -8,6 +8,14 @@ import { Packr } from "msgpackr"
 /** Format that this version writes; it reads this one and the one before. */
 export const format = 1
 
+/** Where a sampled command belongs: the span that the cell's own spans are parts of. */
+export interface TraceContext {
+  /** 32 hexadecimal digits. */
+  readonly traceId: string
+  /** 16 hexadecimal digits. */
+  readonly spanId: string
+}
+
 export interface WireCommand {
   readonly actor: string
   readonly id: CommandId
@@ -16,11 +24,14 @@ export interface WireCommand {
   /** Logical instant of a replay, or null. */
   readonly at: number | null
   readonly command: unknown
+  /** Only of commands that are sampled, so that the others carry nothing for it. */
+  readonly trace?: TraceContext | undefined
 }
 
 /** Answers to one command. `Moved`: not here, send it directly. `Pending`: not yet, ask again with the same id (R9). */
 export type WireReply =
-  | { readonly _tag: "Reply"; readonly reply: unknown }
+  /** `repeated`: the answer of an earlier execution under this id, which may be outdated by now. */
+  | { readonly _tag: "Reply"; readonly reply: unknown; readonly repeated?: true }
   | { readonly _tag: "Moved"; readonly cell: string | null }
   | { readonly _tag: "Pending" }
   | { readonly _tag: "Overloaded"; readonly retryAfter: number }
@@ -62,10 +73,25 @@ const unpack = (bytes: Uint8Array): unknown => {
 export const encodeGroups = (groups: ReadonlyArray<WireGroup>): Uint8Array =>
   pack(groups.map((group) => [
     group.cell,
-    group.commands.map((command) => [command.actor, command.id, command.within, command.at, command.command])
+    group.commands.map((command) =>
+      command.trace === undefined
+        ? [command.actor, command.id, command.within, command.at, command.command]
+        : [
+          command.actor,
+          command.id,
+          command.within,
+          command.at,
+          command.command,
+          command.trace.traceId,
+          command.trace.spanId
+        ]
+    )
   ]))
 
-type GroupTuple = readonly [string, ReadonlyArray<readonly [string, CommandId, number, number | null, unknown]>]
+type GroupTuple = readonly [
+  string,
+  ReadonlyArray<readonly [string, CommandId, number, number | null, unknown, string?, string?]>
+]
 
 const isGroups = (value: unknown): value is ReadonlyArray<GroupTuple> =>
   Array.isArray(value) &&
@@ -73,7 +99,8 @@ const isGroups = (value: unknown): value is ReadonlyArray<GroupTuple> =>
     Array.isArray(group) && typeof group[0] === "string" && Array.isArray(group[1]) &&
     group[1].every((command) =>
       Array.isArray(command) && typeof command[0] === "string" && typeof command[1] === "string" &&
-      typeof command[2] === "number" && (command[3] === null || typeof command[3] === "number")
+      typeof command[2] === "number" && (command[3] === null || typeof command[3] === "number") &&
+      (command.length <= 5 || (typeof command[5] === "string" && typeof command[6] === "string"))
     )
   )
 
@@ -82,7 +109,11 @@ export const decodeGroups = (bytes: Uint8Array): ReadonlyArray<WireGroup> => {
   if (!isGroups(value)) throw new FormatUnknown("a message that is not a list of command groups")
   return value.map(([cell, commands]) => ({
     cell,
-    commands: commands.map(([actor, id, within, at, command]) => ({ actor, id, within, at, command }))
+    commands: commands.map(([actor, id, within, at, command, traceId, spanId]) =>
+      traceId === undefined || spanId === undefined
+        ? { actor, id, within, at, command }
+        : { actor, id, within, at, command, trace: { traceId, spanId } }
+    )
   }))
 }
 
