@@ -14,6 +14,7 @@ import * as AdminQuery from "./rpc/AdminQuery.ts"
 import * as CampaignHandlers from "./rpc/CampaignHandlers.ts"
 import * as CampaignQuery from "./rpc/CampaignQuery.ts"
 import * as CampaignTrial from "./rpc/CampaignTrial.ts"
+import * as CartAdds from "./rpc/CartAdds.ts"
 import * as CartHandlers from "./rpc/CartHandlers.ts"
 import * as CartQuery from "./rpc/CartQuery.ts"
 import * as CustomTypes from "./rpc/CustomTypes.ts"
@@ -39,6 +40,7 @@ export const handlers = Layer.mergeAll(
   DeliveryHandlers.layer,
   AdminHandlers.layer
 ).pipe(
+  Layer.provideMerge(CartAdds.layer),
   Layer.provide(CampaignTrial.layer),
   Layer.provide(Layer.mergeAll(CartQuery.layer, CampaignQuery.layer, CustomTypes.layer, AdminQuery.layer)),
   Layer.provide(sagas),

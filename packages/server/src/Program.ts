@@ -22,6 +22,7 @@ import * as Api from "./Api.ts"
 import { databaseLayer, gatewayLayer, type NodeAddress, runnerLayer } from "./ClusterNode.ts"
 import * as ProviderClient from "./http/ProviderClient.ts"
 import { providerLimitsConfig, shardGroupsConfig, shopConfig, stockMeaningConfig } from "./Settings.ts"
+import * as Tracing from "./Tracing.ts"
 
 /** Brings the database to this version and makes sure that outcomes have a place to go; safe to run in many processes. */
 export const prepareDatabase = Effect.andThen(migrate, Retention.keepOutcomes)
@@ -83,7 +84,8 @@ export const runner = (url: Redacted.Redacted, address: NodeAddress) =>
   work.pipe(
     Layer.provideMerge(ClusterRunner.client),
     Layer.provideMerge(memberOf(address)),
-    Layer.provide(runnerStorage(url, address))
+    Layer.provide(runnerStorage(url, address)),
+    Layer.provide(Tracing.layer("hikyaku-runner"))
   )
 
 /** A gateway: the API for shop fronts, operators and marketers. `name` is unique among the members of the cluster. */
@@ -92,7 +94,8 @@ export const gateway = (url: Redacted.Redacted, name: string) =>
     Layer.provide(shop),
     Layer.provideMerge(ClusterRunner.client),
     Layer.provideMerge(gatewayLayer(name)),
-    Layer.provideMerge(storage(url, `hikyaku-gateway ${name}`))
+    Layer.provideMerge(storage(url, `hikyaku-gateway ${name}`)),
+    Layer.provide(Tracing.layer("hikyaku-gateway"))
   )
 
 /** Runner and gateway in one process. */
@@ -100,5 +103,6 @@ export const all = (url: Redacted.Redacted, address: NodeAddress) =>
   Layer.merge(work, Api.layer.pipe(Layer.provide(shop))).pipe(
     Layer.provideMerge(ClusterRunner.client),
     Layer.provideMerge(memberOf(address)),
-    Layer.provideMerge(runnerStorage(url, address))
+    Layer.provideMerge(runnerStorage(url, address)),
+    Layer.provide(Tracing.layer("hikyaku"))
   )

@@ -37,6 +37,10 @@ const words = (status: TicketStatus | AddOutcome | GiveUpOutcome): string => {
       return `bought with order ${status.order}`
     case "Lapsed":
       return "lapsed: its time was over"
+    case "Waiting": {
+      const time = status.estimate === null ? "" : `, about ${Math.ceil(status.estimate / 1000)} s`
+      return `in line at place ${status.position}${time}`
+    }
     case "Processing":
       return "being decided"
     case "NotSeen":

@@ -5,6 +5,7 @@
 import type { CommandId } from "@hikyaku/domain/Identifier"
 import { Context, type Effect, type Either, Schema } from "effect"
 import type { ActorKind } from "./ActorKind.ts"
+import type { TraceContext } from "./Wire.ts"
 
 /** Too much is waiting; nothing was done. Not an outcome: the same command id may be sent again. */
 export class Overloaded extends Schema.TaggedError<Overloaded>()("Overloaded", {
@@ -37,6 +38,8 @@ export interface Send<Command> {
   readonly within?: number | undefined
   /** Logical instant (ms) of a replay; runners heed it only on a logical clock. */
   readonly at?: number | undefined
+  /** The trace that the command belongs to; only for commands that are sampled. */
+  readonly trace?: TraceContext | undefined
 }
 
 /** How long a caller waits who does not say, ms. */
@@ -54,5 +57,14 @@ export class ActorClient extends Context.Tag("@hikyaku/cluster/ActorClient")<
       kind: ActorKind<State, Command, Reply, Event>,
       requests: ReadonlyArray<Send<Command>>
     ) => Effect.Effect<ReadonlyArray<Either.Either<Reply, SendError>>>
+    /**
+     * Many at once, each answered when it is: `done` is called once per request that is not given up, in any order. Succeeds
+     * when all are queued, with what gives one of them up: if that has not left by then, it never will.
+     */
+    readonly sendEach: <State, Command, Reply, Event>(
+      kind: ActorKind<State, Command, Reply, Event>,
+      requests: ReadonlyArray<Send<Command>>,
+      done: (index: number, answer: Either.Either<Reply, SendError>, repeated: boolean) => void
+    ) => Effect.Effect<(index: number) => void>
   }
 >() {}

@@ -38,6 +38,8 @@ export interface ClientOptions {
 /** A fresh command id by the process's clock. */
 const mint = (now: number): CommandId => commandIdFrom(now, Math.random(), Math.random(), Math.random())
 
+const isRepeat = (reply: WireReply): boolean => reply._tag === "Reply" && reply.repeated === true
+
 const toResult = <Reply>(id: CommandId, reply: WireReply): Either.Either<Reply, SendError> => {
   switch (reply._tag) {
     case "Reply":
@@ -146,6 +148,7 @@ const make = (options: ClientOptions) =>
       id,
       command: request.command,
       at: request.at ?? null,
+      trace: request.trace,
       expiresAt: monotonic() + (request.within ?? deadlineDefault),
       resume,
       settled: false,
@@ -194,7 +197,29 @@ const make = (options: ClientOptions) =>
                 queue.abandon(item)
               }
             })
-          }))
+          })),
+      sendEach: <State, Command, Reply, Event>(
+        kind: ActorKind<State, Command, Reply, Event>,
+        requests: ReadonlyArray<Send<Command>>,
+        done: (index: number, answer: Either.Either<Reply, SendError>, repeated: boolean) => void
+      ) =>
+        Effect.map(queueOf(kind.name), (queue) => {
+          const now = clock.unsafeCurrentTimeMillis()
+          const items = requests.map((request, i) => {
+            const id = request.id ?? mint(now)
+            return itemOf(request, id, (reply) =>
+              done(i, toResult<Reply>(id, reply), isRepeat(reply)))
+          })
+          for (const item of items) {
+            queue.send(item)
+          }
+          return (index: number) => {
+            const item = items[index]
+            if (item !== undefined) {
+              queue.abandon(item)
+            }
+          }
+        })
     })
   })
 

@@ -8,6 +8,7 @@ import { Cause, Duration, Effect, ParseResult } from "effect"
 import type { ActorKind } from "./ActorKind.ts"
 import { admission } from "./Admission.ts"
 import { type CellLimits, cellLimitsDefault } from "./CellLimits.ts"
+import type { CellTrace, Traced } from "./CellTrace.ts"
 import { HeatGauge } from "./Heat.ts"
 import { type Entry, Intake } from "./Intake.ts"
 import type { KindJournal, Outcome, Verdict } from "./Journal.ts"
@@ -30,6 +31,8 @@ export interface CellOptions<State, Command, Reply, Event> {
   readonly home?: ((actor: string) => string) | undefined
   /** Whether it counts what its actors are sent, for whoever looks for hot ones. */
   readonly gauge?: boolean | undefined
+  /** Hears of rounds with sampled commands. */
+  readonly trace?: CellTrace | undefined
 }
 
 /** How long a cell waits before it tries a store again that did not answer; doubles up to the maximum. */
@@ -211,6 +214,7 @@ export class Cell<State, Command, Reply, Event> {
   private round(entries: ReadonlyArray<Entry>): Effect.Effect<void> {
     return Effect.gen(this, function*() {
       this.otherHistory()
+      const taken = this.options.monotonic()
       const open = this.admit(entries)
       if (open.length === 0) return
       const known = yield* this.recall(open)
@@ -220,6 +224,7 @@ export class Cell<State, Command, Reply, Event> {
       }
       const parts = this.decide(open, known)
       const built = parts.map((part) => buildPart(part, this.options.incarnation))
+      const decided = this.options.monotonic()
       const verdicts = yield* this.options.journal.commit(built.map((each) => each.unit)).pipe(
         Effect.catchTag("CommitUnknown", () => {
           this.unknown(entries)
@@ -229,6 +234,7 @@ export class Cell<State, Command, Reply, Event> {
       )
       if (verdicts === null) return
       this.backOffNext = backOffMin
+      this.trace(open, taken, decided)
       for (let i = 0; i < parts.length; i++) this.conclude(parts[i]!, built[i]!.live, verdicts[i]!)
       for (const [actor] of this.live) {
         if (this.live.size <= this.limits.liveMax) break
@@ -241,6 +247,14 @@ export class Cell<State, Command, Reply, Event> {
           this.slowDown()
         }))
     )
+  }
+
+  private trace(entries: ReadonlyArray<Entry>, taken: number, decided: number): void {
+    if (this.options.trace === undefined) return
+    const sampled: Array<Traced> = []
+    for (const { trace } of entries) if (trace !== null) sampled.push(trace)
+    if (sampled.length === 0) return
+    this.options.trace(sampled, { taken, decided, committed: this.options.monotonic() }, entries.length)
   }
 
   /** Without a verdict: try again, as long as somebody waits. */

@@ -5,11 +5,12 @@
  */
 import { ClusterSchema, Entity } from "@effect/cluster"
 import { Rpc } from "@effect/rpc"
-import { Context, Duration, Effect, Layer, Schema } from "effect"
+import { Clock, Context, Duration, Effect, Layer, Schema } from "effect"
 import type { ActorKind } from "./ActorKind.ts"
 import { carry } from "./Carrier.ts"
 import { Cell } from "./Cell.ts"
 import type { CellLimits } from "./CellLimits.ts"
+import * as CellTrace from "./CellTrace.ts"
 import { Journal } from "./Journal.ts"
 import { cellOf, cellsDefault, groupOf } from "./Placement.ts"
 import { ShopClock } from "./ShopClock.ts"
@@ -55,6 +56,8 @@ export const layer = <State, Command, Reply, Event>(
       const journal = yield* Journal
       const clock = yield* ShopClock
       const local = yield* LocalCells
+      const tracer = yield* Effect.tracer
+      const systemClock = yield* Clock.clockWith(Effect.succeed)
       const address = yield* Entity.CurrentAddress
       const name = address.entityId
       const cell = new Cell({
@@ -67,7 +70,11 @@ export const layer = <State, Command, Reply, Event>(
         monotonic: () => performance.now(),
         limits: options.limits,
         home: (actor) => cellOf(actor, options.cells ?? cellsDefault),
-        gauge: options.hot
+        gauge: options.hot,
+        trace: CellTrace.make(tracer, `${kind.name}/${name}`, {
+          monotonic: () => performance.now(),
+          nanos: () => systemClock.unsafeCurrentTimeNanos()
+        })
       })
       const key = `${kind.name}/${name}`
       // Released in the opposite order: the cell stops while it is still served, so that its round is seen through.

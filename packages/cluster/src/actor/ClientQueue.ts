@@ -6,13 +6,16 @@
 import type { CommandId } from "@hikyaku/domain/Identifier"
 import { FairQueue } from "./FairQueue.ts"
 import { cellOf, isHot } from "./Placement.ts"
-import type { WireAnswer, WireGroup, WireReply } from "./Wire.ts"
+import { ServiceRate } from "./ServiceRate.ts"
+import type { TraceContext, WireAnswer, WireGroup, WireReply } from "./Wire.ts"
 
 export interface Item {
   readonly actor: string
   readonly id: CommandId
   readonly command: unknown
   readonly at: number | null
+  /** The trace that it belongs to, if it is sampled. */
+  readonly trace?: TraceContext | undefined
   /** Monotonic ms. */
   readonly expiresAt: number
   readonly resume: (reply: WireReply) => void
@@ -32,6 +35,8 @@ interface CellQueue {
   busy: boolean
   /** Runner seen last; null: ask the cell itself. */
   runner: string | null
+  /** How fast the cell answers this client: for an honest retry time. */
+  readonly rate: ServiceRate
 }
 
 export interface QueueLimits {
@@ -110,7 +115,10 @@ export class ClientQueue {
   private queueOf(cell: string): CellQueue {
     let queue = this.cells.get(cell)
     if (queue === undefined) {
-      this.cells.set(cell, queue = { cell, queue: new FairQueue(), open: 0, busy: false, runner: null })
+      this.cells.set(
+        cell,
+        queue = { cell, queue: new FairQueue(), open: 0, busy: false, runner: null, rate: new ServiceRate() }
+      )
     }
     return queue
   }
@@ -125,7 +133,7 @@ export class ClientQueue {
     const queue = this.queueOf(this.moved.get(item.actor) ?? cellOf(item.actor, this.options.cells))
     if (this.open.size >= this.limits.openMax || (queue.open >= this.limits.cellMax && !this.makeRoom(queue, item))) {
       item.settled = true
-      item.resume(overloaded(queue))
+      item.resume(this.overloaded(queue))
       return
     }
     this.open.set(item, queue)
@@ -145,8 +153,12 @@ export class ClientQueue {
       queue.push(last)
       return false
     }
-    this.settle(last, overloaded(home))
+    this.settle(last, this.overloaded(home))
     return home.open < this.limits.cellMax
+  }
+
+  private overloaded(queue: CellQueue): WireReply {
+    return { _tag: "Overloaded", retryAfter: queue.rate.retryAfter(queue.open, this.options.monotonic()) }
   }
 
   /** Nobody waits for it any more; if it has not left, it never will. */
@@ -245,7 +257,8 @@ export class ClientQueue {
           id: item.id,
           within: Math.max(0, item.expiresAt - now),
           at: item.at,
-          command: item.command
+          command: item.command,
+          ...(item.trace !== undefined && { trace: item.trace })
         }))
       }
     })
@@ -287,6 +300,7 @@ export class ClientQueue {
   ): boolean {
     const back: Array<Item> = []
     let full = false
+    let served = 0
     /** Where the actors live that live elsewhere. */
     const homes = new Map<string, string>()
     for (let i = 0; i < batch.length; i++) {
@@ -301,8 +315,12 @@ export class ClientQueue {
         back.push(item)
         if (reply.cell === null || reply.cell === queue.cell) queue.runner = null
         else homes.set(item.actor, reply.cell)
-      } else this.settle(item, reply)
+      } else {
+        if (reply._tag !== "Overloaded") served++
+        this.settle(item, reply)
+      }
     }
+    if (served > 0) queue.rate.count(this.options.monotonic(), served)
     for (const item of back) item.astray = true
     queue.queue.putBack(back)
     for (const [actor, cell] of homes) this.rehouse(queue, actor, cell)
@@ -332,9 +350,3 @@ export class ClientQueue {
 const retryRest = 50
 /** Settled commands that may lie in a cell's queue beside as many as are open. */
 const settledMax = 64
-
-/** Nothing is known of the service rate here beyond the queue's own length: about 10,000 commands a second. */
-const overloaded = (queue: CellQueue): WireReply => ({
-  _tag: "Overloaded",
-  retryAfter: Math.min(5000, 50 + Math.round(queue.open / 10))
-})

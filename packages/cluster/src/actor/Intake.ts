@@ -4,6 +4,7 @@
  * (G19).
  */
 import type { CommandId } from "@hikyaku/domain/Identifier"
+import type { Traced } from "./CellTrace.ts"
 import { FairQueue } from "./FairQueue.ts"
 import { fingerprint, type WireCommand, type WireReply } from "./Wire.ts"
 
@@ -31,6 +32,8 @@ export interface Entry {
   deaths: number
   /** Decide it in a unit of its own, since its unit was refused by the store. */
   alone: boolean
+  /** The trace that it belongs to, if it is sampled. */
+  readonly trace: Traced | null
 }
 
 /** Takes the answer; `false` says that nobody waits there any more. */
@@ -137,7 +140,8 @@ export class Intake {
       attempts: 0,
       refusals: 0,
       deaths: 0,
-      alone: false
+      alone: false,
+      trace: command.trace === undefined ? null : { ...command.trace, arrivedAt: now }
     })
   }
 

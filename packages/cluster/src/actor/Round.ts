@@ -89,7 +89,9 @@ export const decideRound = <State, Command, Reply, Event>(
       const hash = entry.hash ??= fingerprint(command)
       const earlier = recorded(actor, id)
       if (earlier !== undefined) {
-        const reply: WireReply = earlier.hash === hash ? { _tag: "Reply", reply: earlier.reply } : { _tag: "Differs" }
+        const reply: WireReply = earlier.hash === hash
+          ? { _tag: "Reply", reply: earlier.reply, repeated: true }
+          : { _tag: "Differs" }
         decided.push({ entry, reply, lasting: true, until: Number.POSITIVE_INFINITY })
         continue
       }

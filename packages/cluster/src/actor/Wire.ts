@@ -8,6 +8,14 @@ import { Packr } from "msgpackr"
 /** Format that this version writes; it reads this one and the one before. */
 export const format = 1
 
+/** Where a sampled command belongs: the span that the cell's own spans are parts of. */
+export interface TraceContext {
+  /** 32 hexadecimal digits. */
+  readonly traceId: string
+  /** 16 hexadecimal digits. */
+  readonly spanId: string
+}
+
 export interface WireCommand {
   readonly actor: string
   readonly id: CommandId
@@ -16,11 +24,14 @@ export interface WireCommand {
   /** Logical instant of a replay, or null. */
   readonly at: number | null
   readonly command: unknown
+  /** Only of commands that are sampled, so that the others carry nothing for it. */
+  readonly trace?: TraceContext | undefined
 }
 
 /** Answers to one command. `Moved`: not here, send it directly. `Pending`: not yet, ask again with the same id (R9). */
 export type WireReply =
-  | { readonly _tag: "Reply"; readonly reply: unknown }
+  /** `repeated`: the answer of an earlier execution under this id, which may be outdated by now. */
+  | { readonly _tag: "Reply"; readonly reply: unknown; readonly repeated?: true }
   | { readonly _tag: "Moved"; readonly cell: string | null }
   | { readonly _tag: "Pending" }
   | { readonly _tag: "Overloaded"; readonly retryAfter: number }
@@ -72,12 +83,19 @@ export const encodeGroups = (groups: ReadonlyArray<WireGroup>): Uint8Array => {
   }
   const addressed = groups.map((group) => [
     group.cell,
-    group.commands.map(({ actor, at, command, id, within }) => [actor, id, within, at, placeOf(command)])
+    group.commands.map(({ actor, at, command, id, trace, within }) =>
+      trace === undefined
+        ? [actor, id, within, at, placeOf(command)]
+        : [actor, id, within, at, placeOf(command), trace.traceId, trace.spanId]
+    )
   ])
   return pack([addressed, [...places.keys()]])
 }
 
-type GroupTuple = readonly [string, ReadonlyArray<readonly [string, CommandId, number, number | null, number]>]
+type GroupTuple = readonly [
+  string,
+  ReadonlyArray<readonly [string, CommandId, number, number | null, number, string?, string?]>
+]
 
 const isGroups = (value: unknown): value is readonly [ReadonlyArray<GroupTuple>, ReadonlyArray<unknown>] => {
   if (!Array.isArray(value) || value.length !== 2 || !Array.isArray(value[0]) || !Array.isArray(value[1])) return false
@@ -87,7 +105,9 @@ const isGroups = (value: unknown): value is readonly [ReadonlyArray<GroupTuple>,
     Array.isArray(group) && typeof group[0] === "string" && Array.isArray(group[1]) &&
     group[1].every((command) =>
       Array.isArray(command) && typeof command[0] === "string" && typeof command[1] === "string" &&
-      typeof command[2] === "number" && (command[3] === null || typeof command[3] === "number") && isPlace(command[4])
+      typeof command[2] === "number" && (command[3] === null || typeof command[3] === "number") &&
+      isPlace(command[4]) &&
+      (command.length <= 5 || (typeof command[5] === "string" && typeof command[6] === "string"))
     )
   )
 }
@@ -106,7 +126,12 @@ export const decodeGroups = (bytes: Uint8Array): ReadonlyArray<WireGroup> => {
   }
   return groups.map(([cell, commands]) => ({
     cell,
-    commands: commands.map(([actor, id, within, at, place]) => ({ actor, id, within, at, command: shared[place] }))
+    commands: commands.map(([actor, id, within, at, place, traceId, spanId]) => {
+      const command = shared[place]
+      return traceId === undefined || spanId === undefined
+        ? { actor, id, within, at, command }
+        : { actor, id, within, at, command, trace: { traceId, spanId } }
+    })
   }))
 }
 

@@ -3,10 +3,10 @@
  * Keyed by ticket. The Product actor alone releases; what it has not confirmed in time is put on record here and tried
  * again, by any gateway, until it has. Should even that fail, the allocation lapses at its expiry.
  */
-import { SqlClient } from "@effect/sql"
+import { SqlClient, type SqlError } from "@effect/sql"
 import { ProductId, TicketId } from "@hikyaku/domain/Identifier"
 import { type ProductReply, ReleaseReason, ticketAgeMax } from "@hikyaku/domain/stock/Product"
-import { Context, Duration, Effect, Either, Layer, Schedule, Schema } from "effect"
+import { Context, Duration, Effect, Either, Layer, type ParseResult, Schedule, Schema } from "effect"
 import { ActorClient } from "../actor/ActorClient.ts"
 import { productKind } from "./ProductActor.ts"
 
@@ -21,6 +21,10 @@ export interface Ticket {
 export class GivenUp extends Context.Tag("@hikyaku/cluster/GivenUp")<GivenUp, {
   /** Gives a ticket up; the actor's answer, or null when there was none in time: then it goes on in the background. */
   readonly release: (ticket: Ticket) => Effect.Effect<ProductReply | null>
+  /** Those of the tickets that are on record, and why they were given up. */
+  readonly recorded: (
+    tickets: ReadonlyArray<TicketId>
+  ) => Effect.Effect<ReadonlyMap<TicketId, ReleaseReason>, SqlError.SqlError | ParseResult.ParseError>
   /** Tries what is on record; how many were settled. */
   readonly resume: Effect.Effect<number>
 }>() {}
@@ -37,6 +41,7 @@ const resumeMax = 500
 const rememberedMax = 10_000
 
 const Row = Schema.Struct({ ticket: TicketId, product: ProductId, reason: ReleaseReason, old: Schema.Boolean })
+const decodeRecorded = Schema.decodeUnknown(Schema.Array(Schema.Struct({ ticket: TicketId, reason: ReleaseReason })))
 const decodeRows = Schema.decodeUnknown(Schema.Array(Row))
 
 const make = Effect.gen(function*() {
@@ -78,6 +83,19 @@ const make = Effect.gen(function*() {
       Effect.uninterruptible
     )
 
+  const recorded: GivenUp["Type"]["recorded"] = (tickets) =>
+    sql`select ticket::text as ticket, reason from ticket_given_up where ticket = any(${tickets}::uuid[])`.pipe(
+      Effect.flatMap(decodeRecorded),
+      Effect.map((rows) => {
+        const found = new Map(rows.map(({ reason, ticket }) => [ticket, reason]))
+        for (const ticket of tickets) {
+          const here = remembered.get(ticket)
+          if (here !== undefined) found.set(ticket, here.reason)
+        }
+        return found
+      })
+    )
+
   const resume = Effect.gen(function*() {
     if (remembered.size > 0) {
       const tickets = [...remembered.values()]
@@ -108,7 +126,7 @@ const make = Effect.gen(function*() {
     Effect.catchAll((cause) => Effect.as(Effect.logWarning("tickets given up cannot be tried again", cause), 0))
   )
 
-  return GivenUp.of({ release, resume })
+  return GivenUp.of({ release, recorded, resume })
 })
 
 export const layer: Layer.Layer<GivenUp, never, SqlClient.SqlClient | ActorClient> = Layer.effect(GivenUp, make)

@@ -85,6 +85,9 @@ export const makeHouse = Effect.gen(function*() {
   return { store, clock, now, journals, build, open, counters }
 })
 
+/** A reply as the caller is told it: whether it is that of an earlier execution is for the client to know. */
+const told = (reply: WireReply): WireReply => reply._tag === "Reply" ? { _tag: "Reply", reply: reply.reply } : reply
+
 /** How to talk to a cell. */
 export const speak = (cell: Pick<Cell<never, never, never, never>, "offer">) => {
   /** Everything in one message; the answers in order. */
@@ -94,7 +97,7 @@ export const speak = (cell: Pick<Cell<never, never, never, never>, "offer">) => 
       let left = commands.length
       if (left === 0) resume(Effect.succeed([]))
       cell.offer(commands, 100, (index, reply) => {
-        replies[index] = reply
+        replies[index] = told(reply)
         if (--left === 0) resume(Effect.succeed(replies))
       })
     })
@@ -109,7 +112,7 @@ export const post = (
 ): ReadonlyArray<WireReply | undefined> => {
   const replies: Array<WireReply | undefined> = commands.map(() => undefined)
   cell.offer(commands, 100, (index, reply) => {
-    replies[index] = reply
+    replies[index] = told(reply)
   })
   return replies
 }

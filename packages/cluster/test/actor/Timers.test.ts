@@ -12,6 +12,7 @@ import { makeHouse, start, wire } from "./CellHouse.ts"
 const noting = (sent: Array<Send<unknown>>, answer: (actor: string) => SendError | null = () => null) =>
   Layer.succeed(ActorClient, {
     send: () => Effect.die("timers send in batches"),
+    sendEach: () => Effect.die("timers wait for all"),
     sendAll: ({ decider }, requests) =>
       Effect.sync(() =>
         requests.map((request) => {

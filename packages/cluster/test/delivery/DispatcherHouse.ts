@@ -139,7 +139,8 @@ const watchedActors = (onStep: OnStep) =>
       ActorClient.of({
         send: (kind, request) =>
           kind.name === "Provider" ? stepped(onStep)("slots", client.send(kind, request)) : client.send(kind, request),
-        sendAll: client.sendAll
+        sendAll: client.sendAll,
+        sendEach: client.sendEach
       }))
   )
 

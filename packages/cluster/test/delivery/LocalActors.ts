@@ -66,6 +66,7 @@ export const layer = Layer.effect(
 
     return ActorClient.of({
       send: decide,
+      sendEach: () => Effect.die("nobody here wants answers one by one"),
       // In order per actor: a permit may go to whoever comes later than one who waits for it.
       sendAll: (kind, requests) =>
         Effect.gen(function*() {

@@ -14,7 +14,7 @@ import {
 import type { ActorKind } from "@hikyaku/cluster/actor/ActorKind"
 import { fingerprint } from "@hikyaku/cluster/actor/Wire"
 import { run } from "@hikyaku/domain/Actor"
-import { Clock, Context, Effect, Either, Layer } from "effect"
+import { Clock, Context, Effect, Either, FiberId, FiberSet, Layer } from "effect"
 
 /** What becomes of a command: executed, executed only when the test says so, or answered with an error and never executed. */
 export type Fate = "now" | "late" | SendError
@@ -33,12 +33,15 @@ const tagOf = (command: unknown): string =>
 
 const make = Effect.gen(function*() {
   const clock = yield* Clock.clockWith(Effect.succeed)
+  const fork = yield* FiberSet.makeRuntime<never>()
   const states = new Map<string, unknown>()
   const clocks = new Map<string, number>()
   const outcomes = new Map<string, { readonly hash: string; readonly reply: unknown }>()
   const late: Array<() => void> = []
   const executed: Array<string> = []
   let fateOf: (kind: string, tag: string, actor: string) => Fate = () => "now"
+
+  const isKnown = (kind: string, { actor, id }: Send<unknown>): boolean => outcomes.has(`${kind}/${actor}/${id}`)
 
   const execute = <State, Command, Reply, Event>(
     kind: ActorKind<State, Command, Reply, Event>,
@@ -81,6 +84,16 @@ const make = Effect.gen(function*() {
 
   const actors = ActorClient.of({
     send,
+    sendEach: (kind, requests, done) =>
+      Effect.sync(() => {
+        const fibers = requests.map((request, n) => {
+          const repeated = isKnown(kind.name, request)
+          const fiber = fork(Effect.either(send(kind, request)))
+          fiber.addObserver((exit) => exit._tag === "Success" && done(n, exit.value, repeated))
+          return fiber
+        })
+        return (n) => fibers[n]?.unsafeInterruptAsFork(FiberId.none)
+      }),
     sendAll: (kind, requests) =>
       Effect.forEach(requests, (request) => Effect.either(send(kind, request)), { concurrency: "unbounded" })
   })
@@ -98,4 +111,4 @@ const make = Effect.gen(function*() {
   return Context.make(ActorClient, actors).pipe(Context.add(ActorControl, control))
 })
 
-export const layer: Layer.Layer<ActorClient | ActorControl> = Layer.effectContext(make)
+export const layer: Layer.Layer<ActorClient | ActorControl> = Layer.scopedContext(make)

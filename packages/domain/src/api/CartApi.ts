@@ -59,7 +59,15 @@ export const Held = Schema.TaggedStruct("Held", { order: OrderId, until: Instant
 export const Bought = Schema.TaggedStruct("Bought", { order: OrderId, sequence: Schema.Int, quantity: Quantity })
 /** Its time was over before it was bought or confirmed. */
 export const Lapsed = Schema.TaggedStruct("Lapsed", {})
-/** It has been handed in here and is not decided yet. */
+/**
+ * It has been handed in here and stands in its product's line. `position`: among those handed in here that are not decided,
+ * 1 is next. `estimate`: ms until its turn at the rate at which the line moved of late; null while none has been measured.
+ */
+export const Waiting = Schema.TaggedStruct("Waiting", {
+  position: Schema.Int,
+  estimate: Schema.NullOr(Schema.Number)
+})
+/** It has been handed in here and is being decided. */
 export const Processing = Schema.TaggedStruct("Processing", {})
 /** Nothing is known of it: it has not arrived, or never will. It may be added again under the same id. */
 export const NotSeen = Schema.TaggedStruct("NotSeen", {})
@@ -78,6 +86,7 @@ export type AddOutcome = typeof AddOutcome.Type
 
 /** How a ticket stands now. */
 export const TicketStatus = Schema.Union(
+  Waiting,
   Processing,
   Allocated,
   SoldOut,
@@ -130,8 +139,10 @@ export const OrderOutcome = Schema.Union(
 export type OrderOutcome = typeof OrderOutcome.Type
 
 const error = Schema.Union(CommandError, UnknownProduct)
+export type CartError = typeof error.Type
 
-const Add = Schema.Struct({
+/** What `cart.add` takes. */
+export const Add = Schema.Struct({
   ...line,
   member: MemberId,
   /** Pieces, 1 to 10,000. */
@@ -140,13 +151,16 @@ const Add = Schema.Struct({
   waitlist: Schema.optional(Schema.Boolean),
   ...wait
 })
+export type Add = typeof Add.Type
+
+/**
+ * Allocates and waits for the outcome. If there is none within the deadline the ticket is given up: `TimedOut` once that
+ * is certain, else the error `NotAnswered`; either way it ends up without stock.
+ */
+export const CartAdd = Rpc.make("cart.add", { payload: Add, success: AddOutcome, error })
 
 export const CartApi = RpcGroup.make(
-  /**
-   * Allocates and waits for the outcome. If there is none within the deadline the ticket is given up: `TimedOut` once that
-   * is certain, else the error `NotAnswered`; either way it ends up without stock.
-   */
-  Rpc.make("cart.add", { payload: Add, success: AddOutcome, error }),
+  CartAdd,
   /** The same without waiting: ask `cart.status`. Given up when it is not decided within the deadline. */
   Rpc.make("cart.submit", { payload: Add, success: Schema.TaggedStruct("Submitted", { ticket: TicketId }), error }),
   /** How a ticket stands; while it is undecided, waits up to `wait` ms (0 to 30,000; default 0) for its outcome. */

@@ -12,7 +12,8 @@ const memberProduct = { ...member, ...product }
 /** Attributes of products and members as rules and segments see them. */
 export const Attributes = Schema.Record({
   key: Text(64),
-  value: Schema.Union(Text(1000), Schema.Number, Schema.Boolean)
+  // Neither NaN nor an infinity is JSON: stored, they would come back as something else.
+  value: Schema.Union(Text(1000), Schema.Number.pipe(Schema.finite()), Schema.Boolean)
 })
 export type Attributes = typeof Attributes.Type
 

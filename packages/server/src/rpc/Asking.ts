@@ -8,6 +8,7 @@ import {
   type SendError
 } from "@hikyaku/cluster/actor/ActorClient"
 import type { ActorKind } from "@hikyaku/cluster/actor/ActorKind"
+import type { TraceContext } from "@hikyaku/cluster/actor/Wire"
 import {
   type CommandError,
   ContentDiffers,
@@ -17,7 +18,7 @@ import {
   Overloaded,
   Unavailable
 } from "@hikyaku/domain/api/ApiError"
-import { Effect, type ParseResult } from "effect"
+import { Context, Effect, Option, type ParseResult, Tracer } from "effect"
 
 type AnyFailure = SendError | ClientContentDiffers | CommandFault
 
@@ -37,12 +38,23 @@ export const commandError = (error: AnyFailure): CommandError => {
   }
 }
 
+/** The trace that the caller's call belongs to, if it is sampled. */
+export const currentTrace: Effect.Effect<TraceContext | undefined> = Effect.contextWith((context) => {
+  const span = Context.getOption(context, Tracer.ParentSpan)
+  return Option.isSome(span) && span.value.sampled
+    ? { traceId: span.value.traceId, spanId: span.value.spanId }
+    : undefined
+})
+
 /** Asks one actor. */
 export const ask = <State, Command, Reply, Event>(
   kind: ActorKind<State, Command, Reply, Event>,
   request: Send<Command>
 ): Effect.Effect<Reply, CommandError, ActorClient> =>
-  Effect.flatMap(ActorClient, (actors) => actors.send(kind, request)).pipe(
+  Effect.flatMap(
+    Effect.zip(ActorClient, currentTrace),
+    ([actors, trace]) => actors.send(kind, trace === undefined ? request : { ...request, trace })
+  ).pipe(
     Effect.tapErrorTag("CommandFault", (error) => Effect.logError(`${kind.name} ${request.actor}: ${error.reason}`)),
     Effect.mapError(commandError)
   )

@@ -3,25 +3,22 @@ import type { ActorClient } from "@hikyaku/cluster/actor/ActorClient"
 import { Checkout } from "@hikyaku/cluster/stock/Checkout"
 import { GivenUp } from "@hikyaku/cluster/stock/GivenUp"
 import { productKind } from "@hikyaku/cluster/stock/ProductActor"
-import {
-  type CommandError,
-  ContentDiffers,
-  NotAnswered,
-  Overloaded,
-  UnknownProduct
-} from "@hikyaku/domain/api/ApiError"
+import { Overloaded, UnknownProduct } from "@hikyaku/domain/api/ApiError"
 import { badInput } from "@hikyaku/domain/api/BadInput"
 import {
+  type Add,
   type AddOutcome,
   CartApi,
+  type CartError,
   deadlineDefault,
   type GiveUpOutcome,
   type TicketStatus
 } from "@hikyaku/domain/api/CartApi"
-import type { ProductId, TicketId } from "@hikyaku/domain/Identifier"
-import type { ProductReply, ReleaseReason } from "@hikyaku/domain/stock/Product"
+import type { TicketId } from "@hikyaku/domain/Identifier"
+import type { ReleaseReason } from "@hikyaku/domain/stock/Product"
 import { Deferred, Duration, Effect, FiberId, FiberSet, Option } from "effect"
 import { ask } from "./Asking.ts"
+import { CartAdds, type CartLine as Line, standingOf as standing, unexpected } from "./CartAdds.ts"
 import { CartQuery } from "./CartQuery.ts"
 import { actorsOnly } from "./Context.ts"
 
@@ -33,114 +30,18 @@ const submitRetryMs = 1_000
 const lookFirst = 25
 const lookLast = 500
 
-interface Line {
-  readonly ticket: TicketId
-  readonly product: ProductId
-}
 interface Call extends Line {
   readonly deadline?: number | undefined
   readonly at?: number | undefined
 }
-interface Add extends Call {
-  readonly member: string
-  readonly quantity: number
-  readonly waitlist?: boolean | undefined
-}
-
-type CartError = CommandError | UnknownProduct
-
-/** A reply that the command cannot have: our own fault. */
-const unexpected = (reply: ProductReply) => Effect.dieMessage(`the Product actor answered ${reply._tag}`)
-
-const addOutcome = ({ product, ticket }: Line, reply: ProductReply): Effect.Effect<AddOutcome, CartError> => {
-  switch (reply._tag) {
-    case "Allocated":
-    case "SoldOut":
-    case "Waitlisted":
-    case "LimitReached":
-    case "TimedOut":
-    case "Cancelled":
-    case "Released":
-      return Effect.succeed(reply)
-    case "TicketTaken":
-      return new ContentDiffers({ id: ticket })
-    case "UnknownProduct":
-      return new UnknownProduct({ product })
-    default:
-      return unexpected(reply)
-  }
-}
-
-/** How a ticket stands by the actor's word, or null when the actor knows nothing of it any more, or not yet. */
-const standing = ({ product }: Line, reply: ProductReply): Effect.Effect<TicketStatus | null, CartError> => {
-  switch (reply._tag) {
-    case "Allocated":
-    case "Waitlisted":
-    case "Offered":
-    case "Held":
-    case "Bought":
-    case "TimedOut":
-    case "Cancelled":
-    case "Released":
-    case "SoldOut":
-    case "LimitReached":
-      return Effect.succeed(reply)
-    case "NotOpen":
-      return Effect.succeed(reply.standing === "Lapsed" ? { _tag: "Lapsed" } : null)
-    case "UnknownTicket":
-      return Effect.succeed(null)
-    case "UnknownProduct":
-      return new UnknownProduct({ product })
-    default:
-      return unexpected(reply)
-  }
-}
-
 const make = Effect.gen(function*() {
   const givenUp = yield* GivenUp
   const checkout = yield* Checkout
   const query = yield* CartQuery
+  const adds = yield* CartAdds
   const context = yield* actorsOnly
   const inBackground = yield* FiberSet.makeRuntime<never>()
   const submitted = new Map<TicketId, Deferred.Deferred<AddOutcome, CartError>>()
-
-  /** The deadline is over: the ticket is given up, and what the actor says to that is the outcome. */
-  const giveUp = (call: Add): Effect.Effect<AddOutcome, CartError> =>
-    Effect.flatMap(givenUp.release({ ...call, reason: "TimedOut" }), (reply): Effect.Effect<AddOutcome, CartError> => {
-      switch (reply?._tag) {
-        case "TimedOut":
-        case "Cancelled":
-        case "Released":
-          return Effect.succeed(reply)
-        case "UnknownProduct":
-          return new UnknownProduct({ product: call.product })
-        default:
-          return new NotAnswered({
-            reason: reply === null
-              ? "the ticket is being given up and will hold no stock"
-              : "the ticket went on meanwhile; cart.status tells how it stands"
-          })
-      }
-    })
-
-  const add = (call: Add): Effect.Effect<AddOutcome, CartError> =>
-    ask(productKind, {
-      actor: call.product,
-      id: call.ticket,
-      command: {
-        _tag: "AddToCart",
-        ticket: call.ticket,
-        member: call.member,
-        quantity: call.quantity,
-        waitlist: call.waitlist ?? false
-      },
-      within: call.deadline ?? deadlineDefault,
-      at: call.at
-    }).pipe(
-      Effect.flatMap((reply) => addOutcome(call, reply)),
-      Effect.catchTag("NotAnswered", () => giveUp(call)),
-      Effect.provide(context)
-    )
 
   const submit = (call: Add) =>
     Effect.suspend(() => {
@@ -150,7 +51,7 @@ const make = Effect.gen(function*() {
       const outcome = Deferred.unsafeMake<AddOutcome, CartError>(FiberId.none)
       submitted.set(ticket, outcome)
       inBackground(
-        add(call).pipe(
+        adds.add(call).pipe(
           Effect.intoDeferred(outcome),
           Effect.ensuring(Effect.sync(() => submitted.delete(ticket)))
         )
@@ -158,20 +59,13 @@ const make = Effect.gen(function*() {
       return Effect.succeed({ _tag: "Submitted" as const, ticket })
     })
 
-  const look = (line: Line): Effect.Effect<TicketStatus | null, CartError> =>
-    ask(productKind, { actor: line.product, command: { _tag: "ReadTicket", ticket: line.ticket } }).pipe(
-      Effect.flatMap((reply) => standing(line, reply)),
-      Effect.flatMap((status) => (status === null ? query.past(line) : Effect.succeed(status))),
-      Effect.provide(context)
-    )
-
   /** Looks until there is something to see or the time is over. */
   const watch = (line: Line, wait: number) =>
     Effect.gen(function*() {
       let left = wait
       let pause = lookFirst
       while (true) {
-        const status = yield* look(line)
+        const status = yield* adds.look(line)
         if (status !== null || left <= 0) return status ?? { _tag: "NotSeen" as const }
         const rest = Math.min(pause, left)
         yield* Effect.sleep(Duration.millis(rest))
@@ -180,13 +74,28 @@ const make = Effect.gen(function*() {
       }
     })
 
+  /** Where a ticket stands that was handed in here. */
+  const inLine = (line: Line): TicketStatus => {
+    const place = adds.standing(line)
+    return place === null || place.position === 1
+      ? { _tag: "Processing" }
+      : { _tag: "Waiting", position: place.position, estimate: place.estimate }
+  }
+
   const status = (line: Line, wait: number): Effect.Effect<TicketStatus, CartError> =>
     Effect.suspend(() => {
       const here = submitted.get(line.ticket)
-      if (here === undefined) return watch(line, wait)
-      return Deferred.await(here).pipe(
+      if (here !== undefined) {
+        return Deferred.await(here).pipe(
+          Effect.timeoutOption(Duration.millis(wait)),
+          Effect.map(Option.getOrElse(() => inLine(line)))
+        )
+      }
+      // Somebody waits for it here: their answer is waited for, instead of standing in line behind it.
+      if (adds.standing(line) === null) return watch(line, wait)
+      return adds.decided(line).pipe(
         Effect.timeoutOption(Duration.millis(wait)),
-        Effect.map(Option.getOrElse(() => ({ _tag: "Processing" as const })))
+        Effect.flatMap(Option.match({ onNone: () => Effect.succeed(inLine(line)), onSome: () => watch(line, 0) }))
       )
     })
 
@@ -211,7 +120,7 @@ const make = Effect.gen(function*() {
           case "NotOpen":
             // Bought, in a checkout, or long closed: the ticket itself says which.
             return Effect.map(
-              look(call),
+              adds.look(call),
               (status): GiveUpOutcome =>
                 status?._tag === "Bought" || status?._tag === "Held" ? status : { _tag: "Lapsed" }
             )
@@ -232,13 +141,13 @@ const make = Effect.gen(function*() {
       at: call.at
     }).pipe(
       Effect.flatMap((reply) => standing(call, reply)),
-      Effect.flatMap((status) => (status === null ? look(call) : Effect.succeed(status))),
+      Effect.flatMap((status) => (status === null ? adds.look(call) : Effect.succeed(status))),
       Effect.map((status) => status ?? { _tag: "NotSeen" as const }),
       Effect.provide(context)
     )
 
   return CartApi.of({
-    "cart.add": add,
+    "cart.add": adds.add,
     "cart.submit": submit,
     "cart.status": ({ wait, ...line }) => status(line, wait ?? 0),
     "cart.release": (call) => release(call, "Released"),

@@ -7,8 +7,10 @@ import { Headers } from "@effect/platform"
 import type { Rpc, RpcGroup, RpcMessage, RpcServer } from "@effect/rpc"
 import { type BadInput, CommonError, UnknownMethod } from "@hikyaku/domain/api/ApiError"
 import { fromParseError } from "@hikyaku/domain/api/BadInput"
+import { Add, CartAdd } from "@hikyaku/domain/api/CartApi"
 import { hintFor } from "@hikyaku/domain/marketing/Spelling"
-import { type Effect, Either, ParseResult, Schema, type SchemaAST } from "effect"
+import { Effect, Either, ParseResult, Schema, type SchemaAST } from "effect"
+import type { AddLane } from "./AddLane.ts"
 import { payloadFault } from "./Payload.ts"
 
 type Protocol = RpcServer.Protocol["Type"]
@@ -72,8 +74,14 @@ const tidied = (request: RpcMessage.RequestEncoded): RpcMessage.RequestEncoded =
   }
 }
 
-/** The protocol with every request checked. */
-export const guard = <Rpcs extends Rpc.Any>(group: RpcGroup.RpcGroup<Rpcs>, protocol: Protocol): Protocol => {
+const isAdd = ParseResult.is(Add, { onExcessProperty: "error" })
+
+/** The protocol with every request checked. With a lane, adds take that instead of the server's way. */
+export const guard = <Rpcs extends Rpc.Any>(
+  group: RpcGroup.RpcGroup<Rpcs>,
+  protocol: Protocol,
+  lane: AddLane | null = null
+): Protocol => {
   const checks = new Map<string, Check>()
   for (const [method, rpc] of group.requests) {
     const payload = payloadOf(rpc)
@@ -93,15 +101,25 @@ export const guard = <Rpcs extends Rpc.Any>(group: RpcGroup.RpcGroup<Rpcs>, prot
         if (!isText(tag)) return refuse(clientId, "a request must name its method as text")
         const check = checks.get(tag)
         if (check === undefined) return protocol.send(clientId, failure(id, unknownMethod(tag, checks.keys())))
+        // What is whole by the schema can hold nothing of what the full check looks for besides.
+        if (lane !== null && tag === CartAdd._tag && isAdd(payload)) {
+          return lane.offer(clientId, tidied(message), payload)
+            ? Effect.void
+            : refuse(clientId, "a request id is in use already")
+        }
+        lane?.flush()
         const checked = check(payload)
         if (Either.isLeft(checked)) return protocol.send(clientId, failure(id, checked.left))
         return next(clientId, tidied(message))
       }
       case "Ack":
-      case "Interrupt":
-        return isText(message.requestId) && requestId.test(message.requestId)
-          ? next(clientId, message)
-          : refuse(clientId, "a request id must be a number, as text")
+      case "Interrupt": {
+        const { requestId: id } = message
+        if (!isText(id) || !requestId.test(id)) return refuse(clientId, "a request id must be a number, as text")
+        return message._tag === "Interrupt" && lane?.interrupt(clientId, id) === true
+          ? Effect.void
+          : next(clientId, message)
+      }
       case "Ping":
       case "Eof":
         return next(clientId, message)

@@ -7,8 +7,12 @@ import { NodeHttpServerRequest } from "@effect/platform-node"
 import { RpcSerialization, RpcServer } from "@effect/rpc"
 import { HikyakuApi } from "@hikyaku/domain/api/Api"
 import { payloadMax } from "@hikyaku/domain/api/Client"
+import { Entrance } from "@hikyaku/domain/api/Entrance"
 import { Effect, Layer } from "effect"
 import { Listener, originAllowed, socketPath } from "../http/HttpListener.ts"
+import { Tracing } from "../Tracing.ts"
+import * as AddLane from "./AddLane.ts"
+import { CartAdds } from "./CartAdds.ts"
 import { codes, errorBody, jsonRpcSerialization } from "./JsonRpc.ts"
 import { guard } from "./RequestGuard.ts"
 import { msgPackSerialization, ndjsonSerialization } from "./Serialization.ts"
@@ -19,11 +23,15 @@ export const jsonRpcPath = "/jsonrpc"
 type Serialization = RpcSerialization.RpcSerialization["Type"]
 
 /** Runs the API on a protocol. A defect fails its own call, not the connection with everything under way on it. */
-const serve = (protocol: RpcServer.Protocol["Type"]) =>
-  RpcServer.make(HikyakuApi, { spanPrefix: "rpc", disableFatalDefects: true }).pipe(
-    Effect.provideService(RpcServer.Protocol, guard(HikyakuApi, protocol)),
-    Effect.interruptible,
-    Effect.forkScoped
+const serve = (protocol: RpcServer.Protocol["Type"], lane: AddLane.AddLane | null = null) =>
+  Effect.flatMap(
+    Tracing,
+    ({ on }) =>
+      RpcServer.make(HikyakuApi, { spanPrefix: "rpc", disableFatalDefects: true, disableTracing: !on }).pipe(
+        Effect.provideService(RpcServer.Protocol, guard(HikyakuApi, lane?.protocol ?? protocol, lane)),
+        Effect.interruptible,
+        Effect.forkScoped
+      )
   )
 
 /** The API as a handler of single HTTP requests. */
@@ -95,7 +103,11 @@ export const layer = Layer.scopedDiscard(
     const socket = yield* RpcServer.makeProtocolSocketServer.pipe(
       Effect.provideService(RpcSerialization.RpcSerialization, msgPackSerialization)
     )
-    yield* serve(socket)
+    const adds = yield* CartAdds
+    const entrance = yield* Entrance
+    const { call: trace } = yield* Tracing
+    // Only connections that last gather calls; over HTTP each call is a request of its own.
+    yield* serve(socket, yield* AddLane.make({ protocol: socket, adds, entrance, trace }))
     yield* router.add(
       "GET",
       socketPath,

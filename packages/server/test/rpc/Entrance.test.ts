@@ -34,5 +34,5 @@ describe("the entrance", () => {
       yield* Fiber.interrupt(waiting)
       const next = yield* Effect.flip(enter(Effect.die("ran")))
       expect(next).toMatchObject({ _tag: "Fault" })
-    }).pipe(Effect.provide(layerWith(3))))
+    }).pipe(Effect.provide(layerWith({ calls: 3, bytes: 1_000 }))))
 })
