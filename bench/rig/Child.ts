@@ -76,7 +76,14 @@ export class Child {
     const logs = path.join(bundles, "logs")
     mkdirSync(logs, { recursive: true })
     const log = path.join(logs, `${name}.log`)
-    const args = [...options.flags ?? [], "--import", bundle("rig/Probe"), program, ...options.args ?? []]
+    const args = [
+      "--max-semi-space-size=64",
+      ...options.flags ?? [],
+      "--import",
+      bundle("rig/Probe"),
+      program,
+      ...options.args ?? []
+    ]
     const child = spawn(process.execPath, args, {
       env: { ...process.env, ...options.environment },
       stdio: ["ignore", "pipe", openSync(log, "w"), "ipc"],

@@ -61,6 +61,12 @@ const tailOf = (log: string) =>
     return text.subarray(-tailBytes).toString("utf8").trim()
   })
 
+/**
+ * Room for what is young, MiB: a process with hundreds of calls under way collects it a third less often than with Node's 16,
+ * and takes less of it for old.
+ */
+const processFlags = ["--max-semi-space-size=64"]
+
 const describeEnd = (code: number | null, signal: NodeJS.Signals | null): string =>
   signal === null ? `exit code ${String(code)}` : `signal ${signal}`
 
@@ -107,7 +113,7 @@ export const start = (
     let asked = false
     const child = yield* Effect.acquireRelease(
       Effect.sync(() => {
-        const child = spawn(process.execPath, [...args], {
+        const child = spawn(process.execPath, [...processFlags, ...args], {
           // Should this process be killed, nobody is left to stop the other.
           env: { ...environment, [parentVariable]: String(process.pid) },
           // A session of its own: Ctrl-C in a terminal reaches the demo alone, which then stops everything in order.
