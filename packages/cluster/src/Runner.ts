@@ -10,6 +10,7 @@ import * as CellEntity from "./actor/CellEntity.ts"
 import { LocalCells } from "./actor/CellEntity.ts"
 import * as HotCells from "./actor/HotCells.ts"
 import { HotGroup } from "./actor/HotGroup.ts"
+import { changedTopic, eventsTopic, outboxTopic } from "./actor/Nudge.ts"
 import { cellsDefault, checkCells } from "./actor/Placement.ts"
 import * as Retention from "./actor/Retention.ts"
 import * as Timers from "./actor/Timers.ts"
@@ -56,7 +57,7 @@ const kinds = Layer.mergeAll(hostHot(productKind), host(memberKind), host(campai
 
 const relay = Singleton.make(
   "outbox-relay",
-  Effect.flatMap(EventLog, (log) => workLoop("The outbox relay", relayRest, log.relay, relayMax))
+  Effect.flatMap(EventLog, (log) => workLoop("The outbox relay", relayRest, log.relay, relayMax, outboxTopic))
 )
 
 /** A processor per partition, spread over the runners. */
@@ -66,14 +67,24 @@ const events = Layer.unwrapEffect(Effect.map(EventProcessor.make, (processor) =>
     ...Array.from({ length: partitions }, (_, partition) =>
       Singleton.make(
         `events-${partition}`,
-        workLoop(`Events of partition ${partition}`, eventsRest, processor.step(partition), EventProcessor.stepMax)
+        workLoop(
+          `Events of partition ${partition}`,
+          eventsRest,
+          processor.step(partition),
+          EventProcessor.stepMax,
+          eventsTopic
+        )
       ))
   )))
 
 const runs = Layer.unwrapEffect(
   Effect.map(
     RunWorker.make,
-    (worker) => Singleton.make("runs", workLoop("Runs", runsRest, worker.step, RunWorker.runsAtOnce))
+    (worker) =>
+      Singleton.make(
+        "runs",
+        workLoop("Runs", runsRest, worker.step, RunWorker.runsAtOnce, changedTopic(campaignKind.name))
+      )
   )
 )
 
