@@ -11,6 +11,7 @@ import * as CellEntity from "./actor/CellEntity.ts"
 import { LocalCells } from "./actor/CellEntity.ts"
 import * as HotCells from "./actor/HotCells.ts"
 import { HotGroup } from "./actor/HotGroup.ts"
+import { changedTopic, eventsTopic, outboxTopic } from "./actor/Nudge.ts"
 import { cellsDefault, checkCells } from "./actor/Placement.ts"
 import * as Retention from "./actor/Retention.ts"
 import * as Timers from "./actor/Timers.ts"
@@ -63,7 +64,7 @@ const kinds = Layer.mergeAll(hostHot(productKind), members, host(campaignKind), 
 
 const relay = Singleton.make(
   "outbox-relay",
-  Effect.flatMap(EventLog, (log) => workLoop("The outbox relay", relayRest, log.relay, relayMax))
+  Effect.flatMap(EventLog, (log) => workLoop("The outbox relay", relayRest, log.relay, relayMax, outboxTopic))
 )
 
 /** A processor per partition, spread over the runners. */
@@ -73,7 +74,13 @@ const events = Layer.unwrapEffect(Effect.map(EventProcessor.make, (processor) =>
     ...Array.from({ length: partitions }, (_, partition) =>
       Singleton.make(
         `events-${partition}`,
-        workLoop(`Events of partition ${partition}`, eventsRest, processor.step(partition), EventProcessor.stepMax)
+        workLoop(
+          `Events of partition ${partition}`,
+          eventsRest,
+          processor.step(partition),
+          EventProcessor.stepMax,
+          eventsTopic
+        )
       ))
   )))
 
@@ -84,11 +91,23 @@ const runs = Layer.unwrapEffect(
       Layer.merge(
         Singleton.make(
           "runs",
-          workLoop("Realtime runs", runsRest, worker.step("realtime"), RunWorker.runLimitsDefault.runsAtOnce)
+          workLoop(
+            "Realtime runs",
+            runsRest,
+            worker.step("realtime"),
+            RunWorker.runLimitsDefault.runsAtOnce,
+            changedTopic(campaignKind.name)
+          )
         ),
         Singleton.make(
           "runs-batch",
-          workLoop("Batch runs", runsRest, worker.step("batch"), RunWorker.runLimitsDefault.runsAtOnce)
+          workLoop(
+            "Batch runs",
+            runsRest,
+            worker.step("batch"),
+            RunWorker.runLimitsDefault.runsAtOnce,
+            changedTopic(campaignKind.name)
+          )
         )
       )
   )

@@ -3,6 +3,7 @@
  * database; a runner hosts actors and works off what is durable, a gateway serves the API, `start` is both in one process.
  */
 import { JournalSettings, layer as journalLayer } from "@hikyaku/cluster/actor/JournalPostgres"
+import * as Nudge from "@hikyaku/cluster/actor/Nudge"
 import * as Retention from "@hikyaku/cluster/actor/Retention"
 import * as ShopClock from "@hikyaku/cluster/actor/ShopClock"
 import * as DeliveryStore from "@hikyaku/cluster/delivery/DeliveryStorePostgres"
@@ -46,6 +47,7 @@ const storage = (url: Redacted.Redacted, name: string, journal?: string) =>
     journalLayer.pipe(Layer.provide(JournalSettings.layer(url, journal)))
   ).pipe(
     Layer.provide(Layer.effectDiscard(prepareDatabase)),
+    Layer.provideMerge(Nudge.layer),
     Layer.provideMerge(databaseLayer(url, name))
   )
 

@@ -3,13 +3,14 @@
  * and cost nothing when there is none. Uses its own connections, since its settings are promises (R5) and its statements
  * are prepared once per connection.
  */
-import { Array as Arr, Config, Context, Duration, Effect, Layer, Redacted } from "effect"
+import { Array as Arr, Config, Context, Duration, Effect, Layer, Option, Redacted } from "effect"
 import pg from "pg"
 import { unnamed } from "../sql/DatabaseSession.ts"
 import type { ActorKind } from "./ActorKind.ts"
 import { CommitUnknown, Journal, JournalUnavailable, type KindJournal, type Unit, type Verdict } from "./Journal.ts"
 import { CommitGroup, fill, type Filled } from "./JournalGroup.ts"
 import { commitSql, dueSql, hotSql, loadChildSql, loadMainSql, outcomesSql } from "./JournalSql.ts"
+import { changedTopic, Nudge, outboxTopic } from "./Nudge.ts"
 import type { Row } from "./Table.ts"
 
 export class JournalSettings extends Context.Tag("@hikyaku/cluster/JournalSettings")<JournalSettings, {
@@ -71,6 +72,7 @@ interface Waiting {
 
 const make = Effect.gen(function*() {
   const settings = yield* JournalSettings
+  const nudge = Option.getOrNull(yield* Effect.serviceOption(Nudge))
   let generation = 0
   let timeline: string | undefined
   const pool = yield* Effect.acquireRelease(
@@ -194,6 +196,7 @@ const make = Effect.gen(function*() {
       busy++
       run(group.units, group.members[0]!.generation).then(
         (verdicts) => {
+          if (nudge !== null) tellOf(nudge, kind.name, group.units)
           let at = 0
           for (const waiting of group.members) {
             waiting.resume(Effect.succeed(verdicts.slice(at, at += waiting.units.length)))
@@ -275,6 +278,12 @@ const make = Effect.gen(function*() {
 
   return { of, generation: () => generation }
 })
+
+/** Tells the workers of what a commit has left for them; a unit that failed costs them a look. */
+const tellOf = (nudge: Context.Tag.Service<Nudge>, kind: string, units: ReadonlyArray<Unit>): void => {
+  if (units.some(({ change }) => change !== null)) nudge.tell(changedTopic(kind))
+  if (units.some(({ change }) => change !== null && change.outbox.length > 0)) nudge.tell(outboxTopic)
+}
 
 interface FenceRow {
   readonly id: string

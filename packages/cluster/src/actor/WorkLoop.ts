@@ -1,42 +1,62 @@
 /**
  * A worker that looks for work again and again: at once when it found plenty, soon when it found some (what comes in
- * meanwhile is done together: a look costs the same for one as for hundreds), after a rest when it found none.
+ * meanwhile is done together: a look costs the same for one as for hundreds), after a rest when it found none. Who is told
+ * when there is work rests longer and longer while there is none: a look costs the same for nothing, too.
  */
-import { Duration, Effect } from "effect"
+import { Duration, Effect, Option } from "effect"
+import { Nudge } from "./Nudge.ts"
 
 /** How long work gathers between two looks that both found some. */
 const gather = Duration.millis(20)
 /** How long a worker rests after a failure, doubled up to the maximum. */
 const failureRestMin = Duration.millis(100)
 const failureRestMax = Duration.seconds(5)
+/** Longest rest of a worker that is told when there is work: how late it may be when the telling is lost. */
+export const restMax = Duration.millis(500)
 
 /**
  * Repeats `step` for ever; it answers how much it found to do, `plenty` being as much as it takes at once. A failure is
- * logged and tried again, never the end.
+ * logged and tried again, never the end. `topic`: what it is told of where there is a `Nudge`.
  */
 export const workLoop = <E, R>(
   name: string,
   rest: Duration.Duration,
   step: Effect.Effect<number, E, R>,
-  plenty: number
-): Effect.Effect<never, never, R> => {
-  let failureRest = failureRestMin
-  return step.pipe(
-    Effect.tap(() =>
-      Effect.sync(() => {
-        failureRest = failureRestMin
-      })
-    ),
-    Effect.flatMap((found) => found >= plenty ? Effect.yieldNow() : Effect.sleep(found > 0 ? gather : rest)),
-    Effect.catchAllCause((cause) =>
-      Effect.logWarning(`${name} failed and goes on`, cause).pipe(
-        Effect.andThen(Effect.suspend(() => {
-          const pause = failureRest
-          failureRest = Duration.min(failureRestMax, Duration.times(failureRest, 2))
-          return Effect.sleep(pause)
-        }))
-      )
-    ),
-    Effect.forever
-  )
-}
+  plenty: number,
+  topic?: string
+): Effect.Effect<never, never, R> =>
+  Effect.flatMap(Effect.serviceOption(Nudge), (service) => {
+    const nudge = topic === undefined ? null : Option.getOrNull(service)
+    let failureRest = failureRestMin
+    let idleRest = rest
+    let seen = 0
+    const idle = nudge === null || topic === undefined ? Effect.sleep(rest) : Effect.suspend(() => {
+      const pause = idleRest
+      idleRest = Duration.min(Duration.max(restMax, rest), Duration.times(idleRest, 2))
+      // Told of work: the next that comes is likely to be near.
+      const told = Effect.andThen(nudge.beyond(topic, seen), Effect.sync(() => idleRest = rest))
+      return Effect.raceFirst(Effect.sleep(pause), told)
+    })
+    return Effect.sync(() => {
+      if (nudge !== null && topic !== undefined) seen = nudge.told(topic)
+    }).pipe(
+      Effect.andThen(step),
+      Effect.tap((found) =>
+        Effect.sync(() => {
+          failureRest = failureRestMin
+          if (found > 0) idleRest = rest
+        })
+      ),
+      Effect.flatMap((found) => found >= plenty ? Effect.yieldNow() : found > 0 ? Effect.sleep(gather) : idle),
+      Effect.catchAllCause((cause) =>
+        Effect.logWarning(`${name} failed and goes on`, cause).pipe(
+          Effect.andThen(Effect.suspend(() => {
+            const pause = failureRest
+            failureRest = Duration.min(failureRestMax, Duration.times(failureRest, 2))
+            return Effect.sleep(pause)
+          }))
+        )
+      ),
+      Effect.forever
+    )
+  })

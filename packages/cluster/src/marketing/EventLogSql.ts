@@ -1,7 +1,8 @@
 /** The event log in PostgreSQL: offsets are assigned under the partition's row lock, so that they become visible in order. */
 import { SqlClient } from "@effect/sql"
 import { type Event, eventKey, eventType } from "@hikyaku/domain/marketing/Event"
-import { Effect, Layer } from "effect"
+import { Effect, Layer, Option } from "effect"
+import { eventsTopic, Nudge } from "../actor/Nudge.ts"
 import { fingerprint } from "../actor/Wire.ts"
 import { type Appended, EventLog, EventLogUnavailable, type LogEntry, partitionOf, relayMax } from "./EventLog.ts"
 
@@ -111,6 +112,8 @@ const unavailable = (cause: unknown) => new EventLogUnavailable({ reason: String
 
 const make = Effect.gen(function*() {
   const sql = yield* SqlClient.SqlClient
+  const nudge = Option.getOrNull(yield* Effect.serviceOption(Nudge))
+  const tell = Effect.sync(() => nudge?.tell(eventsTopic))
 
   const write = (events: ReadonlyArray<Event>) =>
     sql.unsafe<AppendRow>(appendSql, [
@@ -126,6 +129,7 @@ const make = Effect.gen(function*() {
 
   const append = (events: ReadonlyArray<Event>) =>
     events.length === 0 ? Effect.succeed([]) : write(events).pipe(
+      Effect.tap(tell),
       Effect.map((rows) =>
         rows.map((row): Appended =>
           row.partition !== null && row.offset !== null
@@ -161,6 +165,7 @@ const make = Effect.gen(function*() {
 
   const relay = sql.unsafe<{ readonly n: number }>(relaySql, [relayMax]).pipe(
     Effect.map((rows) => rows[0]?.n ?? 0),
+    Effect.tap((moved) => moved > 0 ? tell : Effect.void),
     Effect.mapError(unavailable)
   )
 

@@ -1,0 +1,126 @@
+/**
+ * Wakes workers when there is something for them, so that they need not look all the time. Within a process it is a call;
+ * between processes a notification of the database, which is a hint and no more: it may be lost with its connection, so that
+ * a slower look stands behind it.
+ */
+import { PgClient } from "@effect/sql-pg"
+import { Context, Duration, Effect, FiberSet, Layer, Stream } from "effect"
+
+/** The outbox has rows. */
+export const outboxTopic = "outbox"
+/** The event log has events. */
+export const eventsTopic = "events"
+/** Actors of this kind have changed. */
+export const changedTopic = (kind: string): string => `changed ${kind}`
+
+export class Nudge extends Context.Tag("@hikyaku/cluster/Nudge")<Nudge, {
+  /** Says that there is something; cheap, and called as often as there is. */
+  readonly tell: (topic: string) => void
+  /** Grows with everything that is told of the topic. */
+  readonly told: (topic: string) => number
+  /** Waits until more was told of the topic than `seen`: ask `told` before you look, and nothing falls in between. */
+  readonly beyond: (topic: string, seen: number) => Effect.Effect<void>
+}>() {}
+
+interface Topic {
+  told: number
+  readonly waiting: Set<() => void>
+}
+
+const makeLocal = () => {
+  const topics = new Map<string, Topic>()
+  const of = (name: string): Topic => {
+    let topic = topics.get(name)
+    if (topic === undefined) topics.set(name, topic = { told: 0, waiting: new Set() })
+    return topic
+  }
+  const tell = (name: string) => {
+    const topic = of(name)
+    topic.told++
+    for (const wake of [...topic.waiting]) wake()
+  }
+  const beyond = (name: string, seen: number) =>
+    Effect.async<void>((resume) => {
+      const topic = of(name)
+      if (topic.told > seen) {
+        resume(Effect.void)
+        return
+      }
+      const wake = () => {
+        topic.waiting.delete(wake)
+        resume(Effect.void)
+      }
+      topic.waiting.add(wake)
+      return Effect.sync(() => topic.waiting.delete(wake))
+    })
+  return { tell, told: (name: string) => of(name).told, beyond }
+}
+
+/** Within one process. */
+export const layerMemory: Layer.Layer<Nudge> = Layer.sync(Nudge, () => Nudge.of(makeLocal()))
+
+const channel = "hikyaku_nudge"
+/** Least time between two notifications of one topic: what is told meanwhile is told once, at its end. */
+const tellInterval = Duration.millis(25)
+/** How long a listener rests that could not listen. */
+const listenRest = Duration.seconds(1)
+/** How long it listens on one connection: one that breaks says nothing, and would be listened to for ever. */
+export const listenFor = Duration.seconds(15)
+
+const make = (connectionFor: Duration.Duration) =>
+  Effect.gen(function*() {
+    const sql = yield* PgClient.PgClient
+    const run = yield* FiberSet.makeRuntime<never>()
+    const local = makeLocal()
+    /** Topics that were told of within the interval, and whether again since. */
+    const resting = new Map<string, boolean>()
+    const send = (topic: string): void => {
+      resting.set(topic, false)
+      run(
+        sql`select pg_notify(${channel}, ${topic})`.pipe(
+          // A hint: who misses it looks by themselves.
+          Effect.ignore,
+          Effect.zipRight(Effect.sleep(tellInterval)),
+          Effect.zipRight(Effect.sync(() => {
+            const again = resting.get(topic)
+            resting.delete(topic)
+            if (again === true) send(topic)
+          }))
+        )
+      )
+    }
+    let listening = false
+    const listen = () => {
+      if (listening) return
+      listening = true
+      run(
+        sql.listen(channel).pipe(
+          Stream.interruptAfter(connectionFor),
+          Stream.runForEach((topic) => Effect.sync(() => local.tell(topic))),
+          // Not to be heard from a connection that is gone is no fault, nor is its end.
+          Effect.as(Duration.zero),
+          Effect.catchAllCause(() => Effect.succeed(listenRest)),
+          Effect.flatMap(Effect.sleep),
+          Effect.forever
+        )
+      )
+    }
+    return Nudge.of({
+      told: local.told,
+      beyond: (topic, seen) => {
+        listen()
+        return local.beyond(topic, seen)
+      },
+      tell: (topic) => {
+        local.tell(topic)
+        if (resting.has(topic)) resting.set(topic, true)
+        else send(topic)
+      }
+    })
+  })
+
+/** Between processes; each tells, and those listen that wait for something. A connection is listened to for so long. */
+export const layerWith = (connectionFor: Duration.Duration): Layer.Layer<Nudge, never, PgClient.PgClient> =>
+  Layer.scoped(Nudge, make(connectionFor))
+
+export const layer = layerWith(listenFor)

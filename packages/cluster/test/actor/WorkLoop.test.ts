@@ -1,0 +1,76 @@
+import { describe, expect, it } from "@effect/vitest"
+import { layerMemory, Nudge } from "@hikyaku/cluster/actor/Nudge"
+import { restMax, workLoop } from "@hikyaku/cluster/actor/WorkLoop"
+import { Duration, Effect, TestClock } from "effect"
+import { settle } from "./CellHouse.ts"
+
+const rest = Duration.millis(50)
+
+/** A worker of ten pieces at a time; `at` are the instants (ms) at which it looked. */
+const worker = (topic?: string) =>
+  Effect.gen(function*() {
+    const at: Array<number> = []
+    const work = { left: 0, looking: Effect.void as Effect.Effect<void> }
+    const step = Effect.clockWith((clock) =>
+      Effect.suspend(() => {
+        at.push(clock.unsafeCurrentTimeMillis())
+        const found = Math.min(10, work.left)
+        work.left -= found
+        return Effect.as(work.looking, found)
+      })
+    )
+    yield* Effect.forkScoped(workLoop("work", rest, step, 10, topic))
+    yield* settle
+    return { at, work }
+  })
+
+/** Time passes in small steps, so that each sleep begins when it should. */
+const pass = (ms: number) => TestClock.adjust("10 millis").pipe(Effect.zipRight(settle), Effect.repeatN(ms / 10 - 1))
+const gaps = (at: ReadonlyArray<number>) => at.slice(1).map((each, i) => each - at[i]!)
+
+describe("a worker that looks for work", () => {
+  it.scoped("rests evenly where nobody tells it of any", () =>
+    Effect.gen(function*() {
+      const { at } = yield* worker("outbox")
+      yield* pass(400)
+      expect(gaps(at)).toEqual([50, 50, 50, 50, 50, 50, 50, 50])
+    }))
+
+  it.scoped("rests longer and longer where it is told, never beyond the bound, and is awake at once when it is", () =>
+    Effect.gen(function*() {
+      const nudge = yield* Nudge
+      const { at, work } = yield* worker("outbox")
+      yield* pass(3000)
+      expect(gaps(at)).toEqual([50, 100, 200, 400, 500, 500, 500, 500])
+      expect(Duration.toMillis(restMax)).toBe(500)
+      at.length = 0
+      nudge.tell("another topic")
+      yield* settle
+      expect(at).toEqual([])
+      work.left = 15
+      nudge.tell("outbox")
+      yield* settle
+      expect(at).toEqual([3000, 3000])
+      // What it found last makes it look soon, and more often than before.
+      yield* pass(200)
+      expect(gaps(at)).toEqual([0, 20, 50, 100])
+    }).pipe(Effect.provide(layerMemory)))
+
+  it.scoped("does not miss what it is told of while it looks", () =>
+    Effect.gen(function*() {
+      const nudge = yield* Nudge
+      const { at, work } = yield* worker("outbox")
+      yield* pass(1500)
+      const before = at.length
+      // It comes too late for the look that is under way.
+      work.looking = Effect.sync(() => {
+        work.looking = Effect.void
+        work.left = 1
+        nudge.tell("outbox")
+      })
+      yield* pass(500)
+      const [look, next] = at.slice(before)
+      expect(next).toBe(look)
+      expect(work.left).toBe(0)
+    }).pipe(Effect.provide(layerMemory)))
+})
