@@ -27,6 +27,8 @@ export interface Facts {
   readonly waits: ReadonlyMap<TicketId, string>
   /** Tags of the outcomes on record, by ticket. */
   readonly outcomes: ReadonlyMap<TicketId, string>
+  /** Why tickets are barred that were given up while they held nothing; kept for longer than any test lasts. */
+  readonly tombstones: ReadonlyMap<TicketId, string>
 }
 
 export interface Watch {
@@ -96,7 +98,10 @@ const make = (sql: SqlClient.SqlClient): Books => {
         select ticket::text as ticket, status from ticket_wait`
       const outcomes = yield* sql<{ readonly ticket: string; readonly tag: string }>`
         select command::text as ticket, reply->>'_tag' as tag from outcome where kind = 'Product'`
+      const tombstones = yield* sql<{ readonly ticket: string; readonly reason: string }>`
+        select ticket::text as ticket, reason from ticket_tombstone`
       return {
+        tombstones: new Map(tombstones.map((row) => [row.ticket, row.reason])),
         allocations: new Map(allocations.map((row) => [row.ticket, row])),
         waits: new Map(waits.map((row) => [row.ticket, row.status])),
         outcomes: new Map(outcomes.map((row) => [row.ticket, row.tag]))

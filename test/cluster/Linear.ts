@@ -40,14 +40,73 @@ interface Placed {
   readonly guess: number
 }
 
+/** How a ticket's row is marked that was given up for a reason. */
+const closedBy = { Released: "released", Cancelled: "cancelled", TimedOut: "timed_out" } as const
+
+/**
+ * Whether giving up for this reason can have changed anything: then the ticket's row is marked so, or its tombstone. What
+ * changed nothing and was heard by nobody needs no place in the order.
+ */
+const mayHaveEnded = (facts: Facts, ticket: string, reason: keyof typeof closedBy): boolean =>
+  facts.allocations.get(ticket)?.status === closedBy[reason] || facts.waits.get(ticket) === closedBy[reason] ||
+  facts.tombstones.get(ticket) === reason
+
+/** What is on record of an add that nobody heard of: it happened, so it has a place, and its answer is known. */
+const recordedOutcome = (facts: Facts, ticket: string): ProductReply | null => {
+  const tag = facts.outcomes.get(ticket)
+  switch (tag) {
+    case "Allocated": {
+      const sequence = facts.allocations.get(ticket)?.sequence
+      return sequence === undefined ? null : { _tag: tag, sequence, expiresAt: 0 }
+    }
+    case "SoldOut":
+    case "TimedOut":
+    case "Cancelled":
+    case "Released":
+      return { _tag: tag }
+    default:
+      return null
+  }
+}
+
+/**
+ * When each allocation took effect at the latest: its number is its place, so before whatever with a higher number was
+ * answered. Where the search begins; the verdict does not depend on it.
+ */
+const latestByNumber = (
+  adds: ReadonlyMap<string, ReadonlyArray<Attempt>>,
+  facts: Facts
+): ReadonlyMap<string, number> => {
+  const numbered = [...adds].flatMap(([ticket, tries]) => {
+    const row = facts.allocations.get(ticket)
+    const at = tries.reduce(
+      (least, each) => replyOf(each)?._tag === "Allocated" ? Math.min(least, each.answeredAt ?? Infinity) : least,
+      Number.POSITIVE_INFINITY
+    )
+    return row === undefined ? [] : [{ ticket, sequence: row.sequence, at }]
+  }).toSorted((a, b) => b.sequence - a.sequence)
+  let least = Number.POSITIVE_INFINITY
+  return new Map(numbered.map(({ at, sequence, ticket }) => {
+    least = Math.min(least, at)
+    // Ticks are whole: a part of one keeps the order of those that share it.
+    return [ticket, least - 1 / (sequence + 1)] as const
+  }))
+}
+
 /**
  * One operation per add however often it was asked (they are one command), one per attempt to give up (each is a command of
- * its own), and one more that may or may not have happened for every add that its gateway may have given up.
+ * its own), and one more that may or may not have happened for every add that its gateway may have given up; of those whose
+ * answer nobody heard only what the rows say can have happened, and of equal ones the earliest, which can stand for all.
  */
 const operationsOf = (attempts: ReadonlyArray<Attempt>, facts: Facts): ReadonlyArray<ProductOperation> => {
   const placed: Array<Placed> = []
   const put = (operation: ProductOperation, guess = operation.answer?.at ?? Number.POSITIVE_INFINITY) =>
     placed.push({ operation, guess })
+  const unheard = new Map<string, { readonly call: number; readonly input: ProductCommand }>()
+  const putUnheard = (call: number, input: ProductCommand) => {
+    const name = JSON.stringify(input)
+    unheard.set(name, { call: Math.min(call, unheard.get(name)?.call ?? call), input })
+  }
   const adds = new Map<string, Array<Attempt>>()
   const restocks = new Map<number, Array<Attempt>>()
   for (const attempt of attempts) {
@@ -71,21 +130,18 @@ const operationsOf = (attempts: ReadonlyArray<Attempt>, facts: Facts): ReadonlyA
         const output: ProductReply | null = tag === "TimedOut" || tag === "Cancelled" || tag === "Released"
           ? { _tag: tag }
           : null
-        put({
-          call: calledAt,
-          input: release(call.ticket, call.reason),
-          answer: output && answered(answeredAt, output)
-        })
+        const input = release(call.ticket, call.reason)
+        if (output !== null) put({ call: calledAt, input, answer: answered(answeredAt, output) })
+        else if (mayHaveEnded(facts, call.ticket, call.reason)) putUnheard(calledAt, input)
         break
       }
       case "Confirm": {
         const { quantity, sequence } = reply ?? {}
         const known = reply?._tag === "Allocated" && sequence !== undefined && quantity === undefined
-        put({
-          call: calledAt,
-          input: { _tag: "ConfirmOffer", ticket: call.ticket },
-          answer: known ? answered(answeredAt, { _tag: "Allocated", sequence, expiresAt: 0 }) : null
-        })
+        const input: ProductCommand = { _tag: "ConfirmOffer", ticket: call.ticket }
+        if (known) {
+          put({ call: calledAt, input, answer: answered(answeredAt, { _tag: "Allocated", sequence, expiresAt: 0 }) })
+        } else if (facts.waits.get(call.ticket) === "confirmed") putUnheard(calledAt, input)
         break
       }
       case "ReadStock":
@@ -113,29 +169,33 @@ const operationsOf = (attempts: ReadonlyArray<Attempt>, facts: Facts): ReadonlyA
       put({ call: first.calledAt, input, answer: answered(told.answeredAt, replyOf(told) as ProductReply) })
     } else put({ call: first.calledAt, input, answer: null }, at)
   }
+  const latest = latestByNumber(adds, facts)
   for (const [ticket, tries] of adds) {
     const [first] = tries
     if (first?.call._tag !== "Add") continue
     const { member, quantity, waitlist } = first.call
-    const outcomes = tries.filter((each) => outcomeTags.has(replyOf(each)?._tag ?? ""))
+    const [heard] = tries.filter((each) => outcomeTags.has(replyOf(each)?._tag ?? ""))
       .toSorted((a, b) => (a.answeredAt ?? 0) - (b.answeredAt ?? 0))
-    const [heard] = outcomes
-    const happened = facts.outcomes.has(ticket)
-    const row = facts.allocations.get(ticket)
     const input: ProductCommand = { _tag: "AddToCart", ticket, member, quantity, waitlist }
+    const call = first.calledAt
+    const guess = facts.outcomes.get(ticket) === "Allocated" ? latest.get(ticket) : undefined
     if (heard !== undefined) {
-      put({ call: first.calledAt, input, answer: answered(heard.answeredAt, replyOf(heard) as ProductReply) })
-    } else if (happened) {
-      put({ call: first.calledAt, input, answer: null }, row === undefined ? Infinity : first.calledAt)
+      put({ call, input, answer: answered(heard.answeredAt, replyOf(heard) as ProductReply) }, guess)
+    } else if (facts.outcomes.has(ticket)) {
+      const output = recordedOutcome(facts, ticket)
+      put({ call, input, answer: output && answered(Number.POSITIVE_INFINITY, output) }, guess ?? call)
     }
     for (const each of tries) {
       const reply = replyOf(each)
       if (reply !== null && givenUpTags.has(reply._tag)) {
         const tag = reply._tag as "TimedOut" | "Cancelled" | "Released"
         put({ call: each.calledAt, input: release(ticket, tag), answer: answered(each.answeredAt, { _tag: tag }) })
-      } else if (reply === null) put({ call: each.calledAt, input: release(ticket, "TimedOut"), answer: null })
+      } else if (reply === null && mayHaveEnded(facts, ticket, "TimedOut")) {
+        putUnheard(each.calledAt, release(ticket, "TimedOut"))
+      }
     }
   }
+  for (const { call, input } of unheard.values()) put({ call, input, answer: null })
   return placed.toSorted((a, b) => a.guess - b.guess || a.operation.call - b.operation.call).map((each) =>
     each.operation
   )

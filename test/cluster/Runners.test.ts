@@ -28,14 +28,14 @@ layer(TheScene.layer({ runners: 2, gateways: 2 }), { excludeTestServices: true, 
         const { cluster: { runners }, fronts, history } = scene
         yield* whole(scene)
         const load = yield* startLoad(scene, { seed: "killed", shoppers: 16, pause: 60 })
-        yield* served(scene, 250)
+        yield* served(scene, 120)
         const [victim] = runners
         const at = performance.now()
         yield* victim!.kill
         // What the victim hosted is asked for, too: these answers come from its successors.
-        yield* served(scene, 250)
-        yield* victim!.start
         yield* served(scene, 150)
+        yield* victim!.start
+        yield* served(scene, 60)
         yield* load.stop
         const wait = slowest(history.attempts, at)
         console.log(`longest wait around a kill -9 of a runner: ${Math.round(wait)} ms`)
@@ -64,13 +64,13 @@ layer(TheScene.layer({ runners: 2, gateways: 2 }), { excludeTestServices: true, 
         const { cluster: { runners }, history } = scene
         yield* whole(scene)
         const load = yield* startLoad(scene, { seed: "stopped", shoppers: 12, pause: 60 })
-        yield* served(scene, 150)
+        yield* served(scene, 80)
         const from = history.attempts.length
         const at = performance.now()
         expect(yield* runners[1]!.stop).toBe("exit code 0")
-        yield* served(scene, 200)
+        yield* served(scene, 120)
         yield* runners[1]!.start
-        yield* served(scene, 150)
+        yield* served(scene, 60)
         yield* load.stop
         const later = history.attempts.slice(from)
         const unheard = later.filter(({ answer }) =>

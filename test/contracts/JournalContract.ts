@@ -97,6 +97,7 @@ export const journalContract = <R = never>(
           yield* verdicts([unit("d", { change: change({ cell: "hot-d", epoch: 1 }) })])
           expect(yield* verdicts([unit("d", { base: base(1) })])).toEqual(["Stale"])
           expect(yield* verdicts([unit("d", { base: base(1, "w1", "hot-d", 0) })])).toEqual(["Stale"])
+          expect(yield* verdicts([unit("d", { base: base(1, "w1", "c1", 1) })])).toEqual(["Stale"])
           expect(yield* verdicts([unit("d", { base: base(1, "w1", "hot-d", 1), change: null })])).toEqual(["Committed"])
         }))
 

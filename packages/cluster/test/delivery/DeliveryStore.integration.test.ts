@@ -171,6 +171,25 @@ describe("making lists", () => {
       })
     ))
 
+  it.scopedLive("reaches an address once per run, whichever list comes first (G10)", () =>
+    inHouse(
+      {},
+      Effect.gen(function*() {
+        const store = yield* DeliveryStore
+        yield* consider([
+          { run: "r", member: "a", address: "Shared@shop.example" },
+          { run: "r", member: "b", address: "shared@shop.example" },
+          { run: "other", member: "c", address: "shared@shop.example" }
+        ])
+        const made = yield* Effect.forEach(["l-1", "l-2", "l-3"], (list) => store.makeList(first, list, key, 1))
+        expect(made.reduce((sum, { refused }) => sum + refused, 0)).toBe(1)
+        expect((yield* deliveries).filter(({ status }) => status === "suppressed")).toMatchObject([
+          { reason: "the run reaches this address already" }
+        ])
+        expect(yield* tally).toEqual({ listed: 2, suppressed: 1 })
+      })
+    ))
+
   it.scopedLive("finds every group with something due, and whether it fills a list", () =>
     inHouse(
       {},

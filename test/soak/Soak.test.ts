@@ -1,0 +1,48 @@
+/**
+ * The soak: a minute of it in every run of the cluster's tests, longer ones by `npm run soak -- cart --minutes 10`.
+ */
+import { describe, expect, it } from "@effect/vitest"
+import * as Config from "effect/Config"
+import * as Effect from "effect/Effect"
+import { soak, soakTable } from "./Soak.ts"
+
+const settings = Effect.runSync(Config.all({
+  /** How long shoppers shop. */
+  minutes: Config.number("HIKYAKU_SOAK_MINUTES").pipe(Config.withDefault(1)),
+  seed: Config.nonEmptyString("HIKYAKU_SOAK_SEED").pipe(Config.withDefault("1"))
+}))
+
+/** What starting, the last visits and judging may take beside it, ms. */
+const beside = 240_000
+
+/** On a terminal one line that changes; elsewhere a line every ten seconds. */
+const display = () => {
+  let shownAt = 0
+  return (line: string) => {
+    if (process.stderr.isTTY) process.stderr.write(`\r\u001b[2K${line}`)
+    else if (performance.now() - shownAt > 10_000) {
+      shownAt = performance.now()
+      process.stderr.write(`${line}\n`)
+    }
+  }
+}
+
+describe("G1 G2 G3 G4 G5 G6: a shop whose runners, gateways and database die, stand still and come back", () => {
+  it.scopedLive(`stays right for ${settings.minutes} min with seed ${settings.seed}`, () =>
+    Effect.gen(function*() {
+      const report = yield* soak({ ...settings, runners: 2, gateways: 2, shoppers: 12, progress: display() })
+      const { judgement } = report
+      process.stderr.write(`\n${soakTable(report)}\n`)
+      for (const problem of judgement.problems.slice(0, 12)) process.stderr.write(`${problem}\n`)
+      expect(judgement.problems).toEqual([])
+      // It has seen something.
+      expect(Object.values(report.blows).reduce((a, b) => a + b, 0)).toBeGreaterThan(2)
+      expect(judgement.acknowledged).toBeGreaterThan(200 * settings.minutes)
+      expect(judgement.rounds).toBeGreaterThan(15 * settings.minutes)
+      expect(judgement.audited.products).toBeGreaterThan(5)
+      const { judged, tooLong, undecided } = judgement.linear
+      expect(judged).toBeGreaterThan(5 * settings.minutes)
+      // What cannot be proved right may be wrong: a search that finds no order soon rarely finds one.
+      expect([...tooLong, ...undecided]).toEqual([])
+    }), settings.minutes * 60_000 + beside)
+})
