@@ -1,4 +1,4 @@
-import { UnsubscribeLinks, type Unsubscription } from "@hikyaku/cluster/marketing/UnsubscribeLinks"
+import type { Unsubscription } from "@hikyaku/cluster/marketing/UnsubscribeLinks"
 import * as Links from "@hikyaku/cluster/marketing/UnsubscribeLinks"
 import { ConfigProvider, Effect, Either, Redacted } from "effect"
 import fc from "fast-check"
