@@ -23,6 +23,7 @@ import { providerKind } from "./delivery/ProviderActor.ts"
 import { campaignKind } from "./marketing/CampaignActor.ts"
 import { EventLog, partitions, relayMax } from "./marketing/EventLog.ts"
 import * as EventProcessor from "./marketing/EventProcessor.ts"
+import * as MarketingRetention from "./marketing/MarketingRetention.ts"
 import { makeMemberKind, memberKind } from "./marketing/MemberActor.ts"
 import * as RunWorker from "./marketing/RunWorker.ts"
 import { Shop } from "./marketing/Shop.ts"
@@ -126,5 +127,6 @@ export const runner = Layer.mergeAll(
   relay,
   events,
   runs,
-  Singleton.make("retention", Retention.loop)
+  Singleton.make("retention", Retention.loop),
+  Singleton.make("marketing-retention", MarketingRetention.loop).pipe(Layer.provide(MarketingRetention.layerConfig))
 )

@@ -6,7 +6,7 @@ import { author, connected, connection } from "../Connection.ts"
 import { isFile, read } from "../Document.ts"
 import { refused } from "../Failure.ts"
 import { counts, facts, instant, print, table } from "../Output.ts"
-import { explain, run, runs } from "./CampaignRun.ts"
+import { explain, run, runs, runSettings } from "./CampaignRun.ts"
 import { campaign, invalid, limit, notAllowed, subject, warned } from "./CampaignSubject.ts"
 import { count, preview, sample } from "./CampaignTrial.ts"
 
@@ -220,6 +220,7 @@ export const command = Command.make("campaign").pipe(
     preview,
     runs,
     run,
+    ...runSettings,
     explain
   ])
 )

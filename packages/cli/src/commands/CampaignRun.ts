@@ -93,6 +93,23 @@ export const runs = Command.make(
     )
 ).pipe(Command.withDescription("The runs of a campaign, the newest first."))
 
+const setting = (name: string, to: "running" | "paused" | "cancelled", description: string) =>
+  Command.make(name, {
+    ...connection,
+    run: Args.text({ name: "run" }).pipe(Args.withDescription("The run's id; see hikyaku campaign runs."))
+  }, (call) =>
+    Effect.gen(function*() {
+      const answer = yield* connected(call, (hikyaku) => hikyaku.campaign.setRun({ run: call.run, to }))
+      if (!answer.changed && answer.status !== to) return yield* refused(`Run ${call.run} is ${answer.status}.`)
+      yield* print(call, answer, `Run ${call.run} is ${answer.status}.`)
+    })).pipe(Command.withDescription(description))
+
+export const runSettings = [
+  setting("pause-run", "paused", "Stops one run where it is; what it has not sent yet is held."),
+  setting("resume-run", "running", "Goes on with a paused run."),
+  setting("cancel-run", "cancelled", "Gives one run up; what it has not sent yet is dropped.")
+] as const
+
 export const run = Command.make(
   "run",
   { ...connection, campaign, author, product: productOption, eventMember },

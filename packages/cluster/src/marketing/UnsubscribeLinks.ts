@@ -104,26 +104,29 @@ const sandboxKey = Effect.gen(function*() {
   return Redacted.make(row?.value ?? "")
 })
 
+/** The keys and the base that are configured; no keys where the sandbox's will do. Fails where mails must not go out without. */
+export const configured = Effect.gen(function*() {
+  const { base, keys, provider } = yield* linksConfig
+  const given = keys._tag === "Some" ? keys.value : []
+  if (given.some((key) => Redacted.value(key).length < keyLengthMin)) {
+    return yield* Effect.fail(ConfigError.InvalidData(
+      ["HIKYAKU_UNSUBSCRIBE_KEY"],
+      `a key must have at least ${keyLengthMin} characters`
+    ))
+  }
+  if (given.length === 0 && provider._tag === "Some" && !loopback.has(provider.value.hostname)) {
+    return yield* Effect.fail(ConfigError.MissingData(
+      ["HIKYAKU_UNSUBSCRIBE_KEY"],
+      "mails carry links by which members unsubscribe: set a secret of at least 32 characters, the same for every process"
+    ))
+  }
+  return { keys: given, base: base.href }
+})
+
 export const layerConfig = Layer.effect(
   UnsubscribeLinks,
   Effect.gen(function*() {
-    const { base, keys, provider } = yield* linksConfig
-    const [first, ...others] = keys._tag === "Some" ? keys.value : []
-    if (first === undefined) {
-      if (provider._tag === "Some" && !loopback.has(provider.value.hostname)) {
-        return yield* Effect.fail(ConfigError.MissingData(
-          ["HIKYAKU_UNSUBSCRIBE_KEY"],
-          "mails carry links by which members unsubscribe: set a secret of at least 32 characters, the same for every process"
-        ))
-      }
-      return make([yield* sandboxKey], base.href)
-    }
-    if ([first, ...others].some((key) => Redacted.value(key).length < keyLengthMin)) {
-      return yield* Effect.fail(ConfigError.InvalidData(
-        ["HIKYAKU_UNSUBSCRIBE_KEY"],
-        `a key must have at least ${keyLengthMin} characters`
-      ))
-    }
-    return make([first, ...others], base.href)
+    const { base, keys: [first, ...others] } = yield* configured
+    return make([first ?? (yield* sandboxKey), ...others], base)
   })
 )

@@ -17,7 +17,9 @@ import { sql as runtimeSql } from "@hikyaku/cluster/sql/migrations/0001_runtime"
 import { sql as marketingSql } from "@hikyaku/cluster/sql/migrations/0020_marketing"
 import { sql as memberSql } from "@hikyaku/cluster/sql/migrations/0030_members"
 import { sql as deliverySql } from "@hikyaku/cluster/sql/migrations/0040_delivery"
+import { sql as campaignsSql } from "@hikyaku/cluster/sql/migrations/0070_campaigns"
 import { type Limits, unbounded } from "@hikyaku/domain/delivery/RateLimit"
+import type { Attributes } from "@hikyaku/domain/marketing/Event"
 import { considerCommand, type Terms } from "@hikyaku/domain/marketing/Member"
 import { Duration, Effect, Fiber, Layer, Logger, LogLevel, Redacted, Schedule, type Scope } from "effect"
 import { expect } from "vitest"
@@ -159,7 +161,7 @@ export const inHouse = <A, E>(
     const schema = Layer.effectDiscard(
       Effect.gen(function*() {
         const client = yield* SqlClient.SqlClient
-        for (const text of [runtimeSql, marketingSql, memberSql, deliverySql]) yield* client.unsafe(text)
+        for (const text of [runtimeSql, marketingSql, memberSql, deliverySql, campaignsSql]) yield* client.unsafe(text)
         const now = Date.now()
         yield* client.unsafe("select outcome_partitions($1::bigint, $2::bigint, true)", [
           now - 86_400_000,
@@ -225,6 +227,8 @@ export interface Wanted {
   readonly address?: string
   readonly notBefore?: number
   readonly deadline?: number
+  readonly product?: string
+  readonly parameters?: Attributes
 }
 
 /** Makes members who consent, and has each considered for one message. */
@@ -235,7 +239,7 @@ export const consider = (wanted: ReadonlyArray<Wanted>) =>
     const shared = { batch: terms, realtime: { ...terms, class: "realtime" as const } }
     const replies = yield* client.sendAll(
       memberKind,
-      wanted.flatMap(({ address, class: cls = "batch", deadline, member, notBefore, run }) => [
+      wanted.flatMap(({ address, class: cls = "batch", deadline, member, notBefore, parameters, product, run }) => [
         { actor: member, command: { _tag: "SetProfile" as const, address: address ?? `${member}@shop.example` } },
         { actor: member, command: { _tag: "SetConsent" as const, channel: "mail" as const, consent: true } },
         {
@@ -244,6 +248,8 @@ export const consider = (wanted: ReadonlyArray<Wanted>) =>
             run,
             campaign: `campaign-${cls}`,
             version: 1,
+            ...(product !== undefined && { product }),
+            ...(parameters !== undefined && { parameters }),
             terms: shared[cls],
             notBefore: notBefore ?? now - 1_000,
             deadline: deadline ?? now + 3_600_000

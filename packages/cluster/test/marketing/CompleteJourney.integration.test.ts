@@ -118,7 +118,7 @@ const append = (events: ReadonlyArray<Event>) =>
 /** What a segment of these campaigns means, in SQL over the plain tables: nothing of the product is used. $1: now. */
 const bought = (days: number, where: string, atLeast = 1) =>
   `select household from (
-     select t.household, count(*) as c, max(t.ts) as latest from raw_tx t join raw_product p on p.id = t.product
+     select t.household, count(*) as c, max(t.ts) as latest from raw_tx t left join raw_product p on p.id = t.product
      where t.ts <= $1::timestamptz ${where}
      group by t.household, t.product, (t.ts at time zone 'America/New_York')::date
    ) days where latest >= $1::timestamptz - interval '${

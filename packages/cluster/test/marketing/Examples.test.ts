@@ -82,6 +82,13 @@ const cases: Readonly<Record<string, Case>> = {
     fails: { attributes: { staff: true } },
     owners: false
   },
+  "left-in-cart.json": {
+    fires: { _tag: "CartAdded", product: "sku-1", member: "m-1", ticket, quantity: 1 },
+    silent: { _tag: "CartAdded", product: "sku-2", member: "m-1", ticket, quantity: 1 },
+    passes: { attributes: {} },
+    fails: { attributes: { staff: true } },
+    owners: false
+  },
   "weekly.json": {
     passes: { language: "en", attributes: { country: "GB" } },
     fails: { language: "en", attributes: { country: "FR" } },
@@ -105,7 +112,14 @@ describe("examples/campaigns run", () => {
       (f) => new Error(JSON.stringify(f))
     )
     const index = make([{ campaign: definition.id, version: 1, definition }], context)
-    const match = (happening: Happening) => index.match({ at: now, happening }, product, now)
+    // A cheaper one, for rules that look at the price.
+    const other: RuleProduct = { ...product, id: "sku-2", price: 900 }
+    const match = (happening: Happening) =>
+      index.match(
+        { at: now, happening },
+        "product" in happening && happening.product === other.id ? other : product,
+        now
+      )
 
     // The trigger.
     const { state } = run(
@@ -164,7 +178,8 @@ describe("examples/campaigns run", () => {
             campaign: { id: definition.id, name: definition.name },
             member: { id: "m-1", language, attributes: {} },
             product: fires === undefined ? null : product,
-            parameters: given
+            parameters: given,
+            unsubscribeUrl: "https://mail.shop.example/u/1.token.signature"
           }),
           timeZone: "Asia/Tokyo",
           language

@@ -272,6 +272,15 @@ export const CampaignApi = RpcGroup.make(
     error: CommonError
   }),
   /**
+   * Pauses a run, goes on with it, or cancels it; what it had accepted and is not sent yet is held back with it, or dropped
+   * with its caps given back. Answers the status that the run has then, and whether this changed it.
+   */
+  Rpc.make("campaign.setRun", {
+    payload: { run: RunId, to: Schema.Literal("running", "paused", "cancelled") },
+    success: Schema.Struct({ status: Schema.String, changed: Schema.Boolean }),
+    error: Schema.Union(CommonError, Unknown)
+  }),
+  /**
    * Starts a run by hand, whatever cooldown, period and runs per day say; the budget holds. `request` is minted by the
    * caller: the same one again starts no second run.
    */

@@ -13,6 +13,7 @@ import { type DocumentFault, showPath } from "@hikyaku/domain/marketing/Document
 import { Effect, Either } from "effect"
 import { ask } from "./Asking.ts"
 import { CampaignQuery } from "./CampaignQuery.ts"
+import { setRun } from "./CampaignRuns.ts"
 import { CampaignTrial } from "./CampaignTrial.ts"
 import { actorsOnly } from "./Context.ts"
 import { CustomTypes } from "./CustomTypes.ts"
@@ -63,6 +64,7 @@ export const layer = CampaignApi.toLayer(Effect.gen(function*() {
   const custom = yield* CustomTypes
   const query = yield* CampaignQuery
   const trial = yield* CampaignTrial
+  const toRun = yield* setRun
 
   const validate = (document: unknown) =>
     Effect.map(
@@ -205,6 +207,7 @@ export const layer = CampaignApi.toLayer(Effect.gen(function*() {
         (found) => found === null ? new Unknown({ what: "run", id: run }) : Effect.succeed(found)
       ),
     "campaign.runs": ({ campaign, limit }) => query.runs(campaign, limit),
+    "campaign.setRun": ({ run, to }) => toRun(run, to),
 
     "campaign.runNow": ({ author, campaign, deadline, eventMember, parameters, product, request }) =>
       tell(campaign, deadline, {

@@ -1,5 +1,6 @@
 /** Campaigns, versions and runs as they stand in the store: for reading only, the Campaign actor writes them. */
 import { SqlClient } from "@effect/sql"
+import { budgetReason } from "@hikyaku/cluster/marketing/RunWorker"
 import type { Unavailable } from "@hikyaku/domain/api/ApiError"
 import {
   CampaignSummary,
@@ -70,6 +71,7 @@ const verdictOf = ({ considered, decisions, delivery, run }: Parts): string => {
   }
   if (last !== undefined) return `${last.decision} by the ${last.stage} stage: ${last.reason}`
   if (considered) return "not in the segment, or excluded, when the run came past"
+  if (budgetReason in run.rejected) return "never considered: the day's budget was spent"
   return run.status === "running" || run.status === "paused"
     ? `not considered yet: the run is ${run.status}`
     : `never considered: the run is ${run.status}`
@@ -104,7 +106,8 @@ const make = Effect.gen(function*() {
       // Compared by the store: its order of ids is the one in which the run goes.
       const [{ passed } = { passed: false }] = yield* stored(
         Effect.flatMap(
-          sql`select coalesce(cursor >= ${member}, false) or status = 'finished' as passed from run where id = ${id}`,
+          sql`select coalesce(cursor >= ${member}, false) or status = 'finished' and not rejected ? ${budgetReason} as passed
+            from run where id = ${id}`,
           decodePassed
         )
       )

@@ -264,6 +264,19 @@ layer(TestApi.layer(), { excludeTestServices: true })("campaigns", (it) => {
       expect(none).toMatchObject({ _tag: "Unknown", what: "run" })
     }).pipe(Effect.provide(TestApi.webSocketClient)))
 
+  it.effect("setRun: a run is paused, gone on with and given up, and what is over is not begun again", () =>
+    Effect.gen(function*() {
+      const hikyaku = yield* Hikyaku
+      const set = (to: "running" | "paused" | "cancelled") => hikyaku.campaign.setRun({ run: "price-drop.e1-1", to })
+      expect(yield* set("paused")).toEqual({ status: "paused", changed: true })
+      expect(yield* set("paused")).toEqual({ status: "paused", changed: false })
+      expect(yield* set("running")).toEqual({ status: "running", changed: true })
+      expect(yield* set("cancelled")).toEqual({ status: "cancelled", changed: true })
+      expect(yield* set("running")).toEqual({ status: "cancelled", changed: false })
+      const none = yield* Effect.flip(hikyaku.campaign.setRun({ run: "nothing", to: "paused" }))
+      expect(none).toMatchObject({ _tag: "Unknown", what: "run" })
+    }).pipe(Effect.provide(TestApi.webSocketClient)))
+
   it.effect("deliveries: by status, as a list, by page", () =>
     Effect.gen(function*() {
       const hikyaku = yield* Hikyaku
