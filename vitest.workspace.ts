@@ -32,7 +32,7 @@ export default defineWorkspace([
   mergeConfig(shared, {
     test: {
       name: "cluster",
-      include: ["test/cluster/DemoKill.test.ts"],
+      include: ["test/cluster/{DemoKill,DeliveryKill}.test.ts"],
       globalSetup: ["test/PostgresSetup.ts"],
       testTimeout: bound,
       hookTimeout: bound,
