@@ -6,6 +6,7 @@ import { Command, ValidationError } from "@effect/cli"
 import { Cause, Console, Effect, Option } from "effect"
 import * as Campaign from "./commands/Campaign.ts"
 import * as Cart from "./commands/Cart.ts"
+import * as Delivery from "./commands/Delivery.ts"
 import * as Event from "./commands/Event.ts"
 import * as Member from "./commands/Member.ts"
 import * as Product from "./commands/Product.ts"
@@ -21,6 +22,7 @@ const hikyaku = Command.make("hikyaku").pipe(
     Event.command,
     Member.command,
     Campaign.command,
+    Delivery.command,
     audit
   ])
 )

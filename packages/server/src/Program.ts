@@ -8,6 +8,7 @@ import * as ShopClock from "@hikyaku/cluster/actor/ShopClock"
 import * as DeliveryStore from "@hikyaku/cluster/delivery/DeliveryStorePostgres"
 import { dispatcherConfig } from "@hikyaku/cluster/delivery/DispatcherSettings"
 import * as HttpProvider from "@hikyaku/cluster/delivery/HttpProvider"
+import { withRequests } from "@hikyaku/cluster/delivery/RequestRenderer"
 import * as Catalogue from "@hikyaku/cluster/marketing/Catalogue"
 import * as EventLog from "@hikyaku/cluster/marketing/EventLogSql"
 import { makeRender } from "@hikyaku/cluster/marketing/Renderer"
@@ -58,7 +59,7 @@ const mail = Layer.unwrapEffect(Effect.gen(function*() {
       marginMs: 100
     }
   })
-  return ClusterRunner.dispatcher(settings, yield* makeRender)
+  return ClusterRunner.dispatcher(settings, yield* withRequests(yield* makeRender))
 })).pipe(Layer.provide(HttpProvider.layerConfig), Layer.provide(ProviderClient.layer()))
 
 /** All that a runner does, on a member of the cluster that is given. */

@@ -8,6 +8,7 @@ import { sql as marketing } from "./migrations/0020_marketing.ts"
 import { sql as members } from "./migrations/0030_members.ts"
 import { sql as delivery } from "./migrations/0040_delivery.ts"
 import { sql as checkout } from "./migrations/0050_checkout.ts"
+import { sql as requests } from "./migrations/0085_requests.ts"
 
 const numbered: Readonly<Record<string, string>> = {
   "0001_runtime": runtime,
@@ -15,7 +16,8 @@ const numbered: Readonly<Record<string, string>> = {
   "0020_marketing": marketing,
   "0030_members": members,
   "0040_delivery": delivery,
-  "0050_checkout": checkout
+  "0050_checkout": checkout,
+  "0085_requests": requests
 }
 
 const statement = (text: string) => Effect.flatMap(SqlClient.SqlClient, (sql) => sql.unsafe(text))

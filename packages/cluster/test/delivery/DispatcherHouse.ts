@@ -17,6 +17,7 @@ import { sql as runtimeSql } from "@hikyaku/cluster/sql/migrations/0001_runtime"
 import { sql as marketingSql } from "@hikyaku/cluster/sql/migrations/0020_marketing"
 import { sql as memberSql } from "@hikyaku/cluster/sql/migrations/0030_members"
 import { sql as deliverySql } from "@hikyaku/cluster/sql/migrations/0040_delivery"
+import { sql as requestSql } from "@hikyaku/cluster/sql/migrations/0085_requests"
 import { type Limits, unbounded } from "@hikyaku/domain/delivery/RateLimit"
 import { considerCommand, type Terms } from "@hikyaku/domain/marketing/Member"
 import { Duration, Effect, Fiber, Layer, Logger, LogLevel, Redacted, Schedule, type Scope } from "effect"
@@ -106,6 +107,8 @@ const watchedStore = (fault: () => "before" | "after" | null, onStep: OnStep) =>
         record: (...of) => step("record", flaky(store.record(...of))),
         postpone: (...of) => flaky(store.postpone(...of)),
         claim: (...of) => step("claim", flaky(store.claim(...of))),
+        sweepCancelled: (...of) => step("sweepCancelled", flaky(store.sweepCancelled(...of))),
+        noteSpeed: (...of) => flaky(store.noteSpeed(...of)),
         statusOf: (...of) => flaky(store.statusOf(...of)),
         held: (...of) => flaky(store.held(...of)),
         released: (...of) => flaky(store.released(...of)),
@@ -158,7 +161,7 @@ export const inHouse = <A, E>(
     const schema = Layer.effectDiscard(
       Effect.gen(function*() {
         const client = yield* SqlClient.SqlClient
-        for (const text of [runtimeSql, marketingSql, memberSql, deliverySql]) yield* client.unsafe(text)
+        for (const text of [runtimeSql, marketingSql, memberSql, deliverySql, requestSql]) yield* client.unsafe(text)
         const now = Date.now()
         yield* client.unsafe("select outcome_partitions($1::bigint, $2::bigint, true)", [
           now - 86_400_000,
