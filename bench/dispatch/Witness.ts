@@ -39,7 +39,7 @@ const entriesOf = (folder: string): Array<Entry> =>
 /**
  * Reads the record in this folder. `due`: instant (ms since the epoch) at which each delivery was due; `startAt`: when the
  * first one was. `failovers`: spans in which slots are withheld since nobody knows of their requests; utilisation and
- * realtime's waits leave them out, everything else counts them.
+ * the waits that touch them leave them out, everything else counts them.
  */
 export const testimony = (
   folder: string,
@@ -77,7 +77,9 @@ export const testimony = (
         const was = due.get(id)
         if (was === undefined || begun.has(id)) continue
         begun.add(id)
-        if (!failsOver(was.at)) waits[was.class].push(Math.max(0, from - was.at))
+        if (!failovers.some((span) => was.at < span.until && from > span.at)) {
+          waits[was.class].push(Math.max(0, from - was.at))
+        }
         changes.push({ at: was.at, busy: 0, waiting: 1 }, { at: Math.max(from, was.at), busy: 0, waiting: -1 })
       }
     } else if (t === "send" && entry.uploadId !== undefined) {

@@ -56,7 +56,7 @@ export interface ClusterOptions {
 const host = "127.0.0.1"
 
 /** A port that nothing listens on at this moment. */
-const freePort = Effect.async<number>((resume) => {
+export const freePort = Effect.async<number>((resume) => {
   const server = createServer()
   server.listen({ host, port: 0 }, () => {
     const address = server.address()

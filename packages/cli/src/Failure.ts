@@ -33,7 +33,8 @@ const list: Readonly<Record<string, string>> = {
   campaign: "campaign list",
   version: "campaign versions",
   run: "campaign runs",
-  member: "member join"
+  member: "member join",
+  request: "delivery requests"
 }
 
 /** A failed call, in words for whoever typed it. */

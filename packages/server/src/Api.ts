@@ -4,6 +4,8 @@
  */
 import { HttpLayerRouter } from "@effect/platform"
 import { HotGroup } from "@hikyaku/cluster/actor/HotGroup"
+import * as DeliveryStore from "@hikyaku/cluster/delivery/DeliveryStorePostgres"
+import * as RequestStore from "@hikyaku/cluster/delivery/RequestStore"
 import * as Checkout from "@hikyaku/cluster/stock/Checkout"
 import * as GivenUp from "@hikyaku/cluster/stock/GivenUp"
 import { Effect, Layer } from "effect"
@@ -23,6 +25,7 @@ import * as Entrance from "./rpc/Entrance.ts"
 import * as EventHandlers from "./rpc/EventHandlers.ts"
 import * as MemberHandlers from "./rpc/MemberHandlers.ts"
 import * as ProductHandlers from "./rpc/ProductHandlers.ts"
+import * as RequestHandlers from "./rpc/RequestHandlers.ts"
 import * as RpcServer from "./rpc/RpcServer.ts"
 
 /** Tickets given up and orders left behind, gone on with for as long as the process lives. */
@@ -38,6 +41,7 @@ export const handlers = Layer.mergeAll(
   MemberHandlers.layer,
   CampaignHandlers.layer,
   DeliveryHandlers.layer,
+  RequestHandlers.layer.pipe(Layer.provide(Layer.merge(RequestStore.layer, DeliveryStore.layer))),
   AdminHandlers.layer
 ).pipe(
   Layer.provideMerge(CartAdds.layer),

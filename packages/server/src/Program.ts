@@ -9,6 +9,7 @@ import * as ShopClock from "@hikyaku/cluster/actor/ShopClock"
 import * as DeliveryStore from "@hikyaku/cluster/delivery/DeliveryStorePostgres"
 import { dispatcherConfig } from "@hikyaku/cluster/delivery/DispatcherSettings"
 import * as HttpProvider from "@hikyaku/cluster/delivery/HttpProvider"
+import { withRequests } from "@hikyaku/cluster/delivery/RequestRenderer"
 import * as Catalogue from "@hikyaku/cluster/marketing/Catalogue"
 import * as EventLog from "@hikyaku/cluster/marketing/EventLogSql"
 import { makeRender } from "@hikyaku/cluster/marketing/Renderer"
@@ -67,7 +68,7 @@ const mail = Layer.unwrapEffect(Effect.gen(function*() {
       marginMs: 100
     }
   })
-  return ClusterRunner.dispatcher(settings, yield* makeRender)
+  return ClusterRunner.dispatcher(settings, yield* withRequests(yield* makeRender))
 })).pipe(
   Layer.provide(UnsubscribeLinks.layerConfig),
   Layer.provide(HttpProvider.layerConfig),

@@ -5,6 +5,7 @@
  */
 import type { Group } from "@hikyaku/domain/delivery/Dispatch"
 import type { Doubtful, ListState, ListStatus } from "@hikyaku/domain/delivery/List"
+import type { Speed } from "@hikyaku/domain/delivery/Request"
 import type { Attributes, Channel } from "@hikyaku/domain/marketing/Event"
 import type { MessageClass } from "@hikyaku/domain/marketing/FrequencyCap"
 import { Context, type Effect, Schema } from "effect"
@@ -33,6 +34,9 @@ export interface ListKey {
 export interface DueGroup extends ListKey, Pick<Group, "since" | "priority" | "full"> {
   /** Of its first delivery, ms of the shop's clock. */
   readonly deadline: number
+  /** Recipients of the request that it is, 0 where it is a campaign's; and who asked for it, "" for the shop itself. */
+  readonly size: number
+  readonly system: string
 }
 
 /** One message as content is made for it. */
@@ -164,6 +168,10 @@ export class DeliveryStore extends Context.Tag("@hikyaku/cluster/delivery/Delive
    * real time; so are own requests that are not `busy`, i.e. under way to this dispatcher's knowledge. Answers how many.
    */
   readonly claim: (by: Ownership, settleMs: number, busy: ReadonlyArray<string>) => Effect.Effect<number, StoreFault>
+  /** Closes lists of cancelled requests that have not begun, and withdraws their deliveries; answers how many. */
+  readonly sweepCancelled: (request: string | null) => Effect.Effect<number, StoreFault>
+  /** Notes how fast the account works, for predictions. */
+  readonly noteSpeed: (provider: string, speed: Speed) => Effect.Effect<void, StoreFault>
   /** Status and attempt of lists. */
   readonly statusOf: (lists: ReadonlyArray<string>) => Effect.Effect<
     ReadonlyArray<{ readonly id: string; readonly status: ListStatus; readonly attempt: number }>,

@@ -104,7 +104,13 @@ export const make = Effect.gen(function*() {
     overview: (by, channels, listSize) =>
       Effect.all({
         times: query<{ readonly now: number; readonly wait: number | null }>(text.now, [by.provider, by.epoch]),
-        groups: query<{ readonly class: OpenList["class"] } & Omit<OpenList, "state"> & { readonly full: boolean }>(
+        groups: query<
+          { readonly class: OpenList["class"] } & Omit<OpenList, "state"> & {
+            readonly full: boolean
+            readonly size: number
+            readonly system: string
+          }
+        >(
           text.groups,
           [channels, listSize, groupsMax]
         ),
@@ -200,6 +206,10 @@ export const make = Effect.gen(function*() {
 
     claim: (by, settleMs, busy) =>
       Effect.map(query(text.claim, [by.provider, by.owner, by.epoch, settleMs, busy]), (rows) => rows.length),
+
+    sweepCancelled: (request) => Effect.map(query<{ readonly n: number }>(text.sweepCancelled, [request]), count),
+
+    noteSpeed: (provider, speed) => Effect.asVoid(query(text.noteSpeed, [provider, JSON.stringify(speed)])),
 
     statusOf: (lists) => query(text.statusOf, [lists]),
 

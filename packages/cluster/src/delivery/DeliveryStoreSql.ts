@@ -5,16 +5,21 @@
 
 import { capEffect, deliveryStatuses, statusesBefore } from "@hikyaku/domain/delivery/Delivery"
 import { isClosed, listStatuses } from "@hikyaku/domain/delivery/List"
+import type { RequestStatus } from "@hikyaku/domain/delivery/Request"
 
 const quoted = (names: ReadonlyArray<string>) => names.map((name) => `'${name}'`).join(", ")
+/** Whether a list is of a request that has one of these statuses. */
+const ofRequest = (list: string, ...statuses: ReadonlyArray<RequestStatus>) =>
+  `(${list}.campaign like '@%' and exists (select from mail_request q where q.id = substr(${list}.campaign, 2)
+    and q.status in (${quoted(statuses)})))`
 const ms = (expression: string) => `(extract(epoch from ${expression}) * 1000)::float8`
 const after = (parameter: string) => `clock_timestamp() + ${parameter}::float8 * interval '1 millisecond'`
 const open = `status not in (${quoted(listStatuses.filter(isClosed))})`
-/** Refunds what a CTE `gone(id, member, status)` says was provably not sent. */
+/** Refunds what a CTE `gone(id, member, request, status)` says was provably not sent; a request's is in no member's books. */
 const refund = `refund as (
   insert into delivery_refund (delivery, member, at)
   select id, member, shop_now() from gone
-  where status in (${quoted(deliveryStatuses.filter((status) => capEffect(status) === "refund"))})
+  where request is null and status in (${quoted(deliveryStatuses.filter((status) => capEffect(status) === "refund"))})
   on conflict (delivery) do nothing
 )`
 
@@ -38,7 +43,9 @@ step as (
     where status = 'due' and not held and (class, campaign, version, channel) > (s.class, s.campaign, s.version, s.channel)
     order by class, campaign, version, channel limit 1) n
 )
-select s.class, s.campaign, s.version::float8 as version, s.channel, ${ms("h.not_before")} as since,
+select s.class, s.campaign, s.version::float8 as version, s.channel, coalesce(q.recipients, 0) as size, coalesce(q.system, '') as system, ${
+  ms("h.not_before")
+} as since,
   ${ms("h.deadline")} as deadline, h.priority,
   exists (select from delivery f where f.status = 'due' and not f.held and f.class = s.class and f.campaign = s.campaign
     and f.version = s.version and f.channel = s.channel and f.not_before <= (select now from at)
@@ -48,7 +55,8 @@ from step s cross join lateral (
   where d.status = 'due' and not d.held and d.class = s.class and d.campaign = s.campaign and d.version = s.version
     and d.channel = s.channel and d.not_before <= (select now from at)
   order by d.not_before, d.id limit 1) h
-where s.channel = any($1::text[])
+  left join mail_request q on q.id = substr(s.campaign, 2) and s.campaign like '@%'
+where s.channel = any($1::text[]) and (q.id is null or q.status in ('accepted', 'cancelled'))
 limit $3`
 
 const listColumns =
@@ -58,6 +66,7 @@ const listColumns =
 export const openLists = `select ${listColumns} from delivery_list
 where provider = $1 and epoch = $2 and status in ('queued', 'uploaded', 'sent', 'unknown')
   and (retry_at is null or retry_at <= clock_timestamp())
+  and not (status in ('queued', 'uploaded') and ${ofRequest("delivery_list", "paused", "cancelled")})
 order by class = 'batch', deadline limit $3`
 
 export const statusOf = `select id, status, attempt from delivery_list where id = any($1::text[])`
@@ -69,17 +78,23 @@ export const statusOf = `select id, status, attempt from delivery_list where id 
  * waits, what a cancelled one has asked for is dropped (R17).
  */
 export const makeList = `with picked as (
-  select d.id, d.run, d.member, d.product, d.parameters, d.deadline, d.not_before, d.priority from delivery d
+  select d.id, d.run, d.member, d.product, d.parameters, d.deadline, d.not_before, d.priority, d.request, d.recipient
+  from delivery d
   where d.status = 'due' and not d.held and d.campaign = $5 and d.version = $6 and d.class = $7 and d.channel = $8
     and d.not_before <= shop_now() and d.deadline > shop_now()
     and not exists (select from run r where r.id = d.run and r.status = 'paused')
     and not exists (select from campaign c where c.id = d.campaign and c.status = 'paused')
+    and not exists (select from mail_request q where q.id = d.request and q.status in ('open', 'paused'))
   order by d.not_before, d.id limit $9 for update of d skip locked
 ),
 reached as (
-  select p.*, m.language, case when $8 = 'mail' then m.address else m.id end as address,
+  select p.*, m.language, case when p.recipient is not null then p.recipient when $8 = 'mail' then m.address else m.id end
+      as address,
     case when run.status = 'cancelled' then 'the run was cancelled'
       when exists (select from campaign c where c.id = $5 and c.status = 'cancelled') then 'the campaign was cancelled'
+      when exists (select from mail_request q where q.id = p.request and q.status = 'cancelled')
+        then 'the request was cancelled'
+      when p.recipient is not null then case when p.recipient !~ '^[^[:space:]@]+@[^[:space:]@]+$' then 'not an address' end
       when m.id is null or not m.joined then 'unknown member'
       when m.withdrawn then 'withdrawn'
       when m.consents ->> $8 is distinct from 'true' and (m.consents ->> $8 = 'false' or $7 <> 'transactional')
@@ -101,7 +116,7 @@ judged as (
 ),
 gone as (
   update delivery d set status = 'suppressed', reason = j.refused from judged j
-  where d.id = j.id and j.refused is not null returning d.id, d.member, d.status
+  where d.id = j.id and j.refused is not null returning d.id, d.member, d.request, d.status
 ),
 ${refund},
 list as (
@@ -126,7 +141,7 @@ from delivery d left join member m on m.id = d.member where d.list_id = $1 and d
 export const dropFromList = `with bad as (select * from unnest($2::text[], $3::text[]) as b(id, reason)),
 gone as (
   update delivery d set status = 'failed', reason = b.reason from bad b
-  where d.id = b.id and d.list_id = $1 and d.status = 'listed' returning d.id, d.member, d.status
+  where d.id = b.id and d.list_id = $1 and d.status = 'listed' returning d.id, d.member, d.request, d.status
 ),
 ${refund}
 update delivery_list set recipients = recipients - (select count(*) from gone), updated_at = clock_timestamp() where id = $1`
@@ -138,7 +153,7 @@ export const begin = `update delivery_list l set
   updated_at = clock_timestamp(), retry_at = null
 from unnest($2::text[], $3::text[], $4::integer[]) as w(id, status, attempt)
 where l.id = w.id and l.status = w.status and l.attempt = w.attempt and l.epoch = $1 and l.deadline > shop_now()
-  and w.status in ('queued', 'uploaded')
+  and w.status in ('queued', 'uploaded') and not ${ofRequest("l", "paused", "cancelled")}
 returning l.id`
 
 /** $1 list, $2 attempt, $3 status, $4 the doubt that leads to the same; $5 to $10 the new status and its details. */
@@ -154,7 +169,7 @@ export const change = changed
 export const close = `with list as (${changed}),
 gone as (
   update delivery d set status = $11, reason = $12 from list l where d.list_id = l.id and d.status = 'listed'
-  returning d.id, d.member, d.status
+  returning d.id, d.member, d.request, d.status
 ),
 ${refund}
 select id from list`
@@ -171,7 +186,7 @@ gone as (
     reason = case when d.deadline <= shop_now() then 'deadline passed' end,
     list_id = case when d.deadline <= shop_now() then d.list_id end,
     address = case when d.deadline <= shop_now() then d.address end
-  from list l where d.list_id = l.id and d.status = 'listed' returning d.id, d.member, d.status
+  from list l where d.list_id = l.id and d.status = 'listed' returning d.id, d.member, d.request, d.status
 ),
 ${refund}
 select id from list`
@@ -182,7 +197,7 @@ export const expireDue = `with late as (
 ),
 gone as (
   update delivery d set status = 'expired', reason = 'deadline passed' from late where d.id = late.id
-  returning d.id, d.member, d.status
+  returning d.id, d.member, d.request, d.status
 ),
 ${refund}
 select count(*)::float8 as n from gone`
@@ -202,10 +217,10 @@ gone as (
       when c.mode = 'logical' then l.sent_at else to_timestamp(r.at / 1000.0) end
   from result r, delivery_list l, shop_clock c
   where l.id = $1 and d.id = r.id and d.list_id = l.id and d.status in (${quoted(statusesBefore("sent"))})
-  returning d.id, d.member, d.status, d.sent_at
+  returning d.id, d.member, d.request, d.status, d.sent_at
 ),
 sent as (
-  insert into delivery_sent (delivery, member, at) select id, member, sent_at from gone where status = 'sent'
+  insert into delivery_sent (delivery, member, at) select id, member, sent_at from gone where status = 'sent' and request is null
   on conflict (delivery) do nothing
 ),
 ${refund}
@@ -243,7 +258,7 @@ freed as (
 ),
 gone as (
   update delivery d set status = 'suppressed', reason = v.dropped from v
-  where d.id = v.id and v.dropped is not null and d.status = 'due' returning d.id, d.member, d.status
+  where d.id = v.id and v.dropped is not null and d.status = 'due' returning d.id, d.member, d.request, d.status
 ),
 ${refund}
 select count(*) from gone`
@@ -267,3 +282,23 @@ update delivery_refund t set relay_attempts = relay_attempts + 1,
 from f where f.tag = 'Refund' and t.delivery = f.delivery and t.relayed_at is null`
 
 export const backlog = `select delivery_backlog($1)::float8 as n`
+
+/**
+ * Withdraws what has not begun of a cancelled request: of the one named by $1, or of all where it is null. Lists that were
+ * uploading when it was cancelled are found later.
+ */
+export const sweepCancelled = `with list as (
+  update delivery_list set status = 'failed', reason = 'the request was cancelled', updated_at = clock_timestamp()
+  where status in ('queued', 'uploaded') and ($1::text is null or campaign = '@' || $1)
+    and ${ofRequest("delivery_list", "cancelled")}
+  returning id
+),
+gone as (
+  update delivery d set status = 'suppressed', reason = 'the request was cancelled'
+  where d.list_id in (select id from list) and d.status = 'listed' or d.request = $1 and d.status = 'due'
+  returning d.id
+)
+select count(*)::float8 as n from gone`
+
+export const noteSpeed = `insert into delivery_speed (provider, speed) values ($1, $2::jsonb)
+on conflict (provider) do update set speed = excluded.speed, at = clock_timestamp()`

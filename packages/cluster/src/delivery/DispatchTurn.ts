@@ -15,7 +15,8 @@ import {
   type Shares
 } from "@hikyaku/domain/delivery/Dispatch"
 import { listStep, slotOf } from "@hikyaku/domain/delivery/List"
-import { noCounts, type Operation } from "@hikyaku/domain/delivery/RateLimit"
+import { noCounts, type Operation, slotsMax } from "@hikyaku/domain/delivery/RateLimit"
+import type { Speed } from "@hikyaku/domain/delivery/Request"
 import { Clock, Duration, Effect, FiberSet, type Queue } from "effect"
 import { ShopClock } from "../actor/ShopClock.ts"
 import { DeliveryStore, expiriesMax, type OpenList, type Overview, type StoreFault } from "./DeliveryStore.ts"
@@ -43,6 +44,8 @@ export interface Turns {
   readonly turn: Effect.Effect<number, DeskError | StoreFault>
   /** Lists with a request that is ready or under way. */
   readonly busy: () => ReadonlyArray<string>
+  /** How fast the account works. */
+  readonly speed: () => Speed
 }
 
 export const makeTurns = (
@@ -291,7 +294,7 @@ export const makeTurns = (
       // What was let go meanwhile is not as it was when it was looked at.
       for (const [list, at] of freedAt) if (at < since) freedAt.delete(list)
       const lists = yield* openLists(overview)
-      yield* listing.make(overview.groups, lists, wall)
+      yield* listing.make(overview.groups, lists, wall, overview.now)
 
       const byId = new Map(lists.map((list) => [list.id, list]))
       const input: DispatchInput = readyInput({
@@ -335,6 +338,14 @@ export const makeTurns = (
       return retryAfterMs === null ? restMs : Math.min(restMs, retryAfterMs)
     })
 
-    const turns: Turns = { turn, busy: () => [...busy] }
+    const turns: Turns = {
+      turn,
+      busy: () => [...busy],
+      speed: () => {
+        const { concurrency } = desk.limits()
+        const slots = Math.min(concurrency.total ?? slotsMax, concurrency.upload ?? slotsMax)
+        return { ...requests.pace(), slots, listSize }
+      }
+    }
     return turns
   })

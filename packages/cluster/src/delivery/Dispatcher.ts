@@ -85,6 +85,8 @@ const reign = <State, Event>(options: DispatcherOptions<State, Event>) =>
       if (now >= claimAt) {
         claimAt = now + settings.claimMs
         yield* claim
+        yield* store.sweepCancelled(null)
+        yield* store.noteSpeed(settings.account, turns.speed())
       }
       return yield* turns.turn
     }).pipe(

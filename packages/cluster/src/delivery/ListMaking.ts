@@ -44,6 +44,8 @@ export const makeListMaking = (
     const rendering = yield* Effect.makeSemaphore(renderingMax)
     /** Groups of which nothing could be listed, and until when they rest, ms of real time. */
     const resting = new Map<string, number>()
+    /** Lists made so far, by the system that asked for them: those that have something due. */
+    const served = new Map<string, number>()
     /** Classes of which lists are being made. */
     const making = new Set<DeliveryClass>()
 
@@ -53,7 +55,8 @@ export const makeListMaking = (
     const plan = (
       due: ReadonlyArray<DueGroup>,
       lists: ReadonlyArray<OpenList>,
-      wall: number
+      wall: number,
+      now: number
     ): ReadonlyArray<DueGroup> => {
       for (const [id, until] of resting) if (until <= wall) resting.delete(id)
       const byId = new Map(due.map((group) => [groupId(group), group]))
@@ -66,17 +69,24 @@ export const makeListMaking = (
         class: laneOf(group.class),
         latestStart: latestStart(
           group.deadline,
-          group.full ? listSize : 1,
+          // A request must be through as a whole: a big one has to start early.
+          Math.max(group.size, group.full ? listSize : 1),
           requests.pace().upload,
           listSize,
           upload ?? total ?? 1
         ),
         since: group.since,
         priority: group.priority,
-        full: group.full
+        full: group.full,
+        system: group.system
       }))
+      // Who comes anew, or has had nothing to send, does not get back what others had meanwhile.
+      const present = new Set(candidates.map(({ system }) => system ?? ""))
+      const least = Math.min(...[...present].flatMap((system) => served.get(system) ?? []))
+      for (const system of present) if (!served.has(system)) served.set(system, Number.isFinite(least) ? least : 0)
+      for (const system of served.keys()) if (!present.has(system)) served.delete(system)
       const ahead = Math.max(settings.ahead, Math.ceil(desk.ahead() * aheadPart))
-      return listNext(candidates, queued, freeUploads(), ahead, shares)
+      return listNext(candidates, queued, freeUploads(), ahead, shares, { now, served })
         .flatMap((chosen) => byId.get(chosen.id) ?? [])
     }
 
@@ -96,6 +106,7 @@ export const makeListMaking = (
           if (refused === 0) resting.set(groupId(group), wall + groupRestMs)
           return false
         }
+        served.set(group.system, (served.get(group.system) ?? 0) + 1)
         // A turn that looks before its content is there shall at least not make another one in its place.
         yield* FiberSet.run(beside, Effect.zipRight(prepare(list, contents.prepare(list, deliveries)), wakeUp))
         return true
@@ -126,9 +137,9 @@ export const makeListMaking = (
       })
 
     /** Sees to it that there are lists of the groups, given those there are, and that all of them get content. */
-    const make = (groups: ReadonlyArray<DueGroup>, lists: ReadonlyArray<OpenList>, wall: number) =>
+    const make = (groups: ReadonlyArray<DueGroup>, lists: ReadonlyArray<OpenList>, wall: number, now: number) =>
       Effect.gen(function*() {
-        const planned = plan(groups, lists, wall)
+        const planned = plan(groups, lists, wall, now)
         for (const cls of deliveryClasses) {
           yield* makeLists(cls, planned.filter((group) => laneOf(group.class) === cls), wall)
         }

@@ -104,7 +104,11 @@ export const makeRequests = (settings: DispatcherSettings, contents: ListContent
             }),
           TooLateToStart: () => Effect.succeed<Outcome<A>>({ _tag: "NotDone", waitMs: 0, ending: neverStarted }),
           ProviderUnavailable: () =>
-            Effect.succeed<Outcome<A>>({ _tag: "NotDone", waitMs: null, ending: neverStarted }),
+            Effect.succeed<Outcome<A>>({
+              _tag: "NotDone",
+              waitMs: null,
+              ending: { ...neverStarted, unreachable: true }
+            }),
           ProviderRejected: ({ reason, where }) => Effect.succeed<Outcome<A>>({ _tag: "Refused", reason, where }),
           ProviderUnknown: ({ reason }) => Effect.succeed<Outcome<A>>({ _tag: "Lost", reason })
         }),

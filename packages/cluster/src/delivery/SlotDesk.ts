@@ -39,6 +39,8 @@ export interface Ending {
   readonly busyForMs: number
   /** What a 429 said to wait, ms; null without one. */
   readonly throttledForMs: number | null
+  /** The provider could not even be reached. */
+  readonly unreachable?: true
 }
 export const neverStarted: Ending = { started: false, busyForMs: 0, throttledForMs: null }
 export const answered: Ending = { started: true, busyForMs: 0, throttledForMs: null }

@@ -11,6 +11,12 @@ import { Clock, Duration, Effect, FiberSet } from "effect"
 import type { Work } from "./ListRequests.ts"
 import type { Ending } from "./SlotDesk.ts"
 
+/** So many requests in a row that could not reach the provider stop all others; then one at a time tries again. */
+const breakerAfter = 5
+/** How long nothing is tried, ms: at first, and at the most; doubled in between. */
+const breakerFirstMs = 500
+export const breakerMaxMs = 15_000
+
 export interface Ready {
   readonly work: Work
   readonly candidate: Candidate
@@ -64,16 +70,34 @@ export const makeStartingLine = (
     const quietUntil = { ...noCounts }
     let credit: Credit = noCounts
     let closed = false
+    /** Requests in a row that could not reach the provider, how often that was too many, and until when nothing is tried. */
+    let misses = 0
+    let trips = 0
+    let brokenUntil = 0
 
     /** The room, without the operations that the provider wants to rest: the Provider actor may not know of it yet. */
     const open = (): Room => {
       const now = clock.unsafeCurrentTimeMillis()
+      if (misses >= breakerAfter) {
+        const places = now < brokenUntil ? 0 : 1
+        return { ...room(), total: Math.min(places, room().total ?? places) }
+      }
       const quiet = operations.filter((operation) => quietUntil[operation] > now)
       return quiet.reduce((left, operation) => ({ ...left, [operation]: 0 }), room())
     }
 
     const leave = (operation: Operation, ending: Ending): Effect.Effect<void> =>
       Effect.suspend(() => {
+        if (ending.unreachable === true) {
+          misses++
+          if (misses >= breakerAfter) {
+            brokenUntil = clock.unsafeCurrentTimeMillis() +
+              Math.min(breakerMaxMs, breakerFirstMs * 2 ** Math.min(trips++, 20))
+          }
+        } else if (ending.started) {
+          misses = 0
+          trips = 0
+        }
         if (ending.throttledForMs !== null) {
           quietUntil[operation] = Math.max(
             quietUntil[operation],

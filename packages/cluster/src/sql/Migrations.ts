@@ -10,6 +10,7 @@ import { sql as delivery } from "./migrations/0040_delivery.ts"
 import { sql as checkout } from "./migrations/0050_checkout.ts"
 import { sql as hot } from "./migrations/0060_hot.ts"
 import { sql as campaigns } from "./migrations/0070_campaigns.ts"
+import { sql as requests } from "./migrations/0085_requests.ts"
 
 const numbered: Readonly<Record<string, string>> = {
   "0001_runtime": runtime,
@@ -19,7 +20,8 @@ const numbered: Readonly<Record<string, string>> = {
   "0040_delivery": delivery,
   "0050_checkout": checkout,
   "0060_hot": hot,
-  "0070_campaigns": campaigns
+  "0070_campaigns": campaigns,
+  "0085_requests": requests
 }
 
 const statement = (text: string) => Effect.flatMap(SqlClient.SqlClient, (sql) => sql.unsafe(text))

@@ -94,6 +94,41 @@ describe("lost answers (G9, G10, R21)", () => {
   })
 })
 
+describe("a provider in trouble (G9, G10)", () => {
+  const faults = (settings: object) => ({ settings: { ...calm.settings, ...settings } })
+
+  it.scopedLive.each([
+    { trouble: "storms of 429s", house: faults({ retryAfterMs: 40, faults: { throttle: 0.6 }, faultsMax: 60 }) },
+    { trouble: "a slow start", house: faults({ slowStart: { forMs: 1_000, factor: 8 } }) },
+    { trouble: "every first answer lost after the work was done", house: faults({ faults: { cut: 1 }, faultsMax: 12 }) },
+    { trouble: "connections that stay half open", house: faults({ faults: { halfOpen: 0.5 }, faultsMax: 8 }) },
+    { trouble: "errors after the work was done", house: faults({ faults: { failAfter: 0.5 }, faultsMax: 12 }) },
+    { trouble: "sends whose status never says that they are through", house: faults({ faults: { neverCompletes: 0.5 } }) }
+  ])("$trouble: everybody gets it once, within the limit", ({ house }) =>
+    inHouse(
+      house,
+      Effect.gen(function*() {
+        yield* consider(batchOf(40))
+        yield* dispatch({ pollsMax: 3 })
+        yield* quiet
+        expect(yield* tally).toEqual({ sent: 40 })
+        yield* exactlyOnce(40)
+      })
+    ))
+
+  it.scopedLive("doubles that the provider makes by itself are its own: ours are sent once each", () =>
+    inHouse(
+      faults({ faults: { duplicate: 0.5 } }),
+      Effect.gen(function*() {
+        yield* consider(batchOf(40))
+        yield* dispatch()
+        yield* quiet
+        expect(yield* tally).toEqual({ sent: 40 })
+        expect((yield* exactlyOnce(40)).duplicates.injected).toBeGreaterThan(0)
+      })
+    ))
+})
+
 describe("a store that fails (R4, R19)", () => {
   it.scopedLive("loses nothing and sends nothing twice, whether or not what failed was written", () => {
     let n = 0

@@ -18,6 +18,7 @@ import { sql as marketingSql } from "@hikyaku/cluster/sql/migrations/0020_market
 import { sql as memberSql } from "@hikyaku/cluster/sql/migrations/0030_members"
 import { sql as deliverySql } from "@hikyaku/cluster/sql/migrations/0040_delivery"
 import { sql as campaignsSql } from "@hikyaku/cluster/sql/migrations/0070_campaigns"
+import { sql as requestSql } from "@hikyaku/cluster/sql/migrations/0085_requests"
 import { type Limits, unbounded } from "@hikyaku/domain/delivery/RateLimit"
 import type { Attributes } from "@hikyaku/domain/marketing/Event"
 import { considerCommand, type Terms } from "@hikyaku/domain/marketing/Member"
@@ -108,6 +109,8 @@ const watchedStore = (fault: () => "before" | "after" | null, onStep: OnStep) =>
         record: (...of) => step("record", flaky(store.record(...of))),
         postpone: (...of) => flaky(store.postpone(...of)),
         claim: (...of) => step("claim", flaky(store.claim(...of))),
+        sweepCancelled: (...of) => step("sweepCancelled", flaky(store.sweepCancelled(...of))),
+        noteSpeed: (...of) => flaky(store.noteSpeed(...of)),
         statusOf: (...of) => flaky(store.statusOf(...of)),
         held: (...of) => flaky(store.held(...of)),
         released: (...of) => flaky(store.released(...of)),
@@ -161,7 +164,9 @@ export const inHouse = <A, E>(
     const schema = Layer.effectDiscard(
       Effect.gen(function*() {
         const client = yield* SqlClient.SqlClient
-        for (const text of [runtimeSql, marketingSql, memberSql, deliverySql, campaignsSql]) yield* client.unsafe(text)
+        for (
+          const text of [runtimeSql, marketingSql, memberSql, deliverySql, campaignsSql, requestSql]
+        ) yield* client.unsafe(text)
         const now = Date.now()
         yield* client.unsafe("select outcome_partitions($1::bigint, $2::bigint, true)", [
           now - 86_400_000,

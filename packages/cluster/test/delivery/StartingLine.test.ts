@@ -2,8 +2,8 @@
 import { it } from "@effect/vitest"
 import type { OpenList } from "@hikyaku/cluster/delivery/DeliveryStore"
 import type { Work } from "@hikyaku/cluster/delivery/ListRequests"
-import { answered, type Ending } from "@hikyaku/cluster/delivery/SlotDesk"
-import { makeStartingLine, type Ready } from "@hikyaku/cluster/delivery/StartingLine"
+import { answered, type Ending, neverStarted } from "@hikyaku/cluster/delivery/SlotDesk"
+import { breakerMaxMs, makeStartingLine, type Ready } from "@hikyaku/cluster/delivery/StartingLine"
 import type { DeliveryClass } from "@hikyaku/domain/delivery/Delivery"
 import type { Shares } from "@hikyaku/domain/delivery/Dispatch"
 import type { Room } from "@hikyaku/domain/delivery/ProviderCommand"
@@ -197,6 +197,34 @@ describe("what is under way stays within the room (G9)", () => {
       expect(stage.started).toEqual(["lost"])
       yield* TestClock.adjust(Duration.millis(2))
       expect(stage.started).toEqual(["lost", "next"])
+      expect(stage.broken).toEqual([])
+    }))
+
+  it.scoped("stops trying when the provider cannot be reached, then tries one at a time until it can (circuit breaker)", () =>
+    Effect.gen(function*() {
+      let reachable = false
+      const gone: Course = { takesMs: 10, ending: { ...neverStarted, unreachable: true }, recordMs: 0 }
+      const stage = yield* makeStage({ ...unlimited, total: 8 }, () => reachable ? quick : gone)
+      for (let n = 0; n < 40; n++) stage.line.add(ready(`${n}`, "batch"))
+      yield* stage.line.launch
+      yield* TestClock.adjust(Duration.millis(100))
+      // Those that were under way when it became too many, and no more.
+      const tried = stage.started.length
+      expect(tried).toBeLessThan(20)
+      yield* TestClock.adjust(Duration.millis(100))
+      yield* stage.line.launch
+      expect(stage.started.length).toBe(tried)
+      for (let n = 1; n <= 3; n++) {
+        yield* TestClock.adjust(Duration.millis(breakerMaxMs))
+        yield* stage.line.launch
+        yield* TestClock.adjust(Duration.millis(50))
+        expect(stage.started.length).toBe(tried + n)
+      }
+      reachable = true
+      yield* TestClock.adjust(Duration.millis(breakerMaxMs))
+      yield* stage.line.launch
+      yield* TestClock.adjust(Duration.seconds(1))
+      expect(stage.line.all()).toEqual([])
       expect(stage.broken).toEqual([])
     }))
 

@@ -7,7 +7,7 @@ import { Entrance } from "./Entrance.ts"
 import { EventApi } from "./EventApi.ts"
 import { MemberApi } from "./MemberApi.ts"
 import { ProductApi } from "./ProductApi.ts"
+import { RequestApi } from "./RequestApi.ts"
 
-export const HikyakuApi = CartApi.merge(ProductApi, EventApi, MemberApi, CampaignApi, DeliveryApi, AdminApi).middleware(
-  Entrance
-)
+export const HikyakuApi = CartApi.merge(ProductApi, EventApi, MemberApi, CampaignApi, DeliveryApi, RequestApi, AdminApi)
+  .middleware(Entrance)

@@ -17,7 +17,18 @@ export class UnknownMethod extends Schema.TaggedError<UnknownMethod>()("UnknownM
 
 /** Nothing is known of what the call names; nothing was done. */
 export class Unknown extends Schema.TaggedError<Unknown>()("Unknown", {
-  what: Schema.Literal("product", "member", "campaign", "version", "run", "list", "provider", "order"),
+  what: Schema.Literal(
+    "product",
+    "member",
+    "campaign",
+    "version",
+    "run",
+    "list",
+    "provider",
+    "order",
+    "request",
+    "template"
+  ),
   id: Schema.String
 }) {
   override get message(): string {

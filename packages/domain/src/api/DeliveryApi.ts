@@ -4,6 +4,7 @@ import { Schema } from "effect"
 import { DeliveryClass, DeliveryStatus } from "../delivery/Delivery.ts"
 import { ListStatus } from "../delivery/List.ts"
 import { ProviderView } from "../delivery/ProviderCommand.ts"
+import { Limits } from "../delivery/RateLimit.ts"
 import { CampaignId, MemberId, Text } from "../Identifier.ts"
 import { Channel } from "../marketing/Event.ts"
 import { MessageClass } from "../marketing/FrequencyCap.ts"
@@ -93,6 +94,32 @@ export const DeliveryApi = RpcGroup.make(
   Rpc.make("delivery.providers", {
     success: Schema.Array(Schema.Struct({ id: Schema.String, view: ProviderView })),
     error: CommandError
+  }),
+  /**
+   * What waits, by class: due now, due later, in lists, and since when the one that is due longest is (ms since the epoch,
+   * null where none is). Counted up to a bound, so that the question stays cheap.
+   */
+  Rpc.make("delivery.queue", {
+    success: Schema.Struct({
+      /** The shop's instant, ms. */
+      now: Schema.Number,
+      classes: Schema.Array(Schema.Struct({
+        class: MessageClass,
+        due: Schema.Int,
+        later: Schema.Int,
+        listed: Schema.Int,
+        oldest: Schema.NullOr(Schema.Number),
+        /** When it is through if nothing else comes, ms; null where nothing waits. */
+        finishAt: Schema.NullOr(Schema.Number)
+      }))
+    }),
+    error: CommonError
+  }),
+  /** Sets what an account may use at one time and in a second, from the next request on. */
+  Rpc.make("delivery.limit", {
+    payload: { provider: Text(64), limits: Limits, deadline: Schema.optional(Deadline) },
+    success: Schema.Struct({ id: Schema.String, limits: Limits }),
+    error: Schema.Union(CommandError, Unknown)
   }),
   /** Nothing goes out to the member on the channel any more, whatever they consented to. */
   Rpc.make("delivery.suppress", {

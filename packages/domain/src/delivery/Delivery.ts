@@ -42,7 +42,15 @@ export type DeliveryEvent =
 
 const next: Readonly<Record<DeliveryStatus, Partial<Record<DeliveryEvent["_tag"], DeliveryStatus>>>> = {
   due: { Listed: "listed", Expired: "expired", Suppressed: "suppressed" },
-  listed: { Unlisted: "due", Sent: "sent", Failed: "failed", Expired: "expired", LeftUnknown: "unknown" },
+  listed: {
+    Unlisted: "due",
+    Sent: "sent",
+    Failed: "failed",
+    Expired: "expired",
+    // Its request was cancelled before the list was started.
+    Suppressed: "suppressed",
+    LeftUnknown: "unknown"
+  },
   // What was unknown can still be proved, by a late answer or by the provider's history; a proof is never undone.
   unknown: { Sent: "sent", Failed: "failed" },
   sent: {},

@@ -215,38 +215,66 @@ export const latestStart = (
 export interface Group extends Omit<Candidate, "operation" | "deadline"> {
   /** Whether it fills a whole list. */
   readonly full: boolean
+  /** Which system asked for it; the shop's own campaigns where absent. */
+  readonly system?: string
+}
+
+/** What keeps one system from taking all slots for itself. */
+export interface Fairness {
+  /** Groups that must start by now go first whoever's they are. */
+  readonly now: number
+  /** Lists made so far, by system. */
+  readonly served: ReadonlyMap<string, number>
+}
+const nobodyServed: Fairness = { now: Number.NEGATIVE_INFINITY, served: new Map() }
+
+/** Of some groups in their order, the next one: late ones first, else the first of the system that had least so far. */
+const nextOf = (groups: ReadonlyArray<Group>, now: number, served: ReadonlyMap<string, number>): Group | undefined => {
+  const [first] = groups
+  if (first === undefined || first.latestStart <= now) return first
+  return groups.reduce(
+    (best, group) => (served.get(group.system ?? "") ?? 0) < (served.get(best.system ?? "") ?? 0) ? group : best,
+    first
+  )
 }
 
 /**
- * Which groups become lists now, one list for each time a group is named. Few are made before their turn, so that the order can still change and small groups can
- * still grow: as many as there are free upload slots, and `ahead` per class beyond. Of batch only whole ones are made in
- * advance, but for a first one: batch that has nothing queued could not claim its share.
+ * Which groups become lists now, one list for each time a group is named. Few are made before their turn, so that the order
+ * can still change and small groups can still grow: as many as there are free upload slots, and `ahead` per class beyond. Of
+ * batch only whole ones are made in advance, but for a first one: batch that has nothing queued could not claim its share.
+ * Systems take turns within a class; a system's groups go the most urgent first.
  */
 export const listNext = (
   groups: ReadonlyArray<Group>,
   queued: Readonly<Record<DeliveryClass, number>>,
   free: number,
   ahead: number,
-  shares: Shares
+  shares: Shares,
+  fairness: Fairness = nobodyServed
 ): ReadonlyArray<Group> => {
   const order = compareUrgency(shares)
   const chosen: Array<Group> = []
+  const served = new Map(fairness.served)
   let room = free
   for (const cls of deliveryClasses) {
-    const sorted = groups.filter((group) => group.class === cls)
+    let left = groups.filter((group) => group.class === cls)
       .toSorted((a, b) =>
         order({ ...a, operation: "upload", deadline: null }, { ...b, operation: "upload", deadline: null })
       )
     let lists = queued[cls]
-    for (const group of sorted) {
-      // A whole list's worth may well be followed by another; a group that was smaller is used up.
-      do {
-        const hasSlot = lists < room
-        const inAdvance = lists < room + ahead && (group.full || cls === "realtime" || lists === 0)
-        if (!hasSlot && !inAdvance) break
+    for (;;) {
+      const group = nextOf(left, fairness.now, served)
+      if (group === undefined) break
+      const hasSlot = lists < room
+      const inAdvance = lists < room + ahead && (group.full || cls === "realtime" || lists === 0)
+      if (hasSlot || inAdvance) {
         chosen.push(group)
         lists++
-      } while (group.full)
+        served.set(group.system ?? "", (served.get(group.system ?? "") ?? 0) + 1)
+        // A whole list's worth may well be followed by another; a group that was smaller is used up.
+        if (group.full) continue
+      }
+      left = left.filter((one) => one !== group)
     }
     room = Math.max(0, room - lists)
   }

@@ -296,6 +296,42 @@ describe("listNext", () => {
   })
 })
 
+describe("fairness between systems", () => {
+  const group = (id: string, system: string, latestStart: number, full = true): Group => ({
+    id,
+    class: "batch",
+    latestStart,
+    since: 0,
+    priority: 0,
+    full,
+    system
+  })
+  const none = { realtime: 0, batch: 0 }
+  const never = { now: 0, served: new Map<string, number>() }
+
+  it("lets systems take turns, whoever's deadline is nearer and however much one has", () => {
+    const groups = [group("a1", "a", 100), group("a2", "a", 200), group("b1", "b", 900)]
+    expect(ids(listNext(groups, none, 4, 0, shares, never))).toEqual(["a1", "b1", "a1", "b1"])
+  })
+
+  it("remembers who had how many", () => {
+    const groups = [group("a1", "a", 100), group("b1", "b", 900)]
+    const served = new Map([["a", 3], ["b", 1]])
+    expect(ids(listNext(groups, none, 4, 0, shares, { now: 0, served }))).toEqual(["b1", "b1", "a1", "b1"])
+  })
+
+  it("puts what must start by now before all turns (MAIL-5)", () => {
+    const groups = [group("a1", "a", 100), group("b1", "b", 900)]
+    const served = new Map([["a", 9]])
+    expect(ids(listNext(groups, none, 2, 0, shares, { now: 100, served }))).toEqual(["a1", "a1"])
+  })
+
+  it("goes on with the others when one system has nothing more", () => {
+    const groups = [group("a1", "a", 100, false), group("b1", "b", 900)]
+    expect(ids(listNext(groups, none, 3, 0, shares, never))).toEqual(["a1", "b1", "b1"])
+  })
+})
+
 describe("prediction (MAIL-5)", () => {
   it("starts a big batch early enough for all its rounds", () => {
     const pace = { requestMs: 100, perRecipientMs: 1 }

@@ -1,7 +1,9 @@
 /** What became of messages, read from the store; limits and slots of providers from their actors. */
 import { SqlClient, type Statement } from "@effect/sql"
 import { providerKind } from "@hikyaku/cluster/delivery/ProviderActor"
+import { Unknown } from "@hikyaku/domain/api/ApiError"
 import { DeliveryApi, DeliveryView, ListView, pageDefault } from "@hikyaku/domain/api/DeliveryApi"
+import { predictRequest, Speed, speedAtFirst } from "@hikyaku/domain/delivery/Request"
 import { Effect, Schema } from "effect"
 import { ask, stored } from "./Asking.ts"
 import { actorsOnly } from "./Context.ts"
@@ -15,6 +17,34 @@ const decodeLists = Schema.decodeUnknown(Schema.Array(ListView))
 const { channel, status } = DeliveryView.fields
 const decodeSummary = Schema.decodeUnknown(Schema.Array(Schema.Struct({ channel, status, count: Schema.Int })))
 const decodeIds = Schema.decodeUnknown(Schema.Array(Schema.Struct({ id: Schema.String })))
+
+/** Deliveries of a class that are counted at most. */
+const countMax = 2_000_000
+const mailAccount = "mail"
+const decodeSpeed = Schema.decodeUnknown(Schema.Array(Schema.Struct({ speed: Speed })))
+const decodeQueue = Schema.decodeUnknown(Schema.Array(Schema.Struct({
+  class: DeliveryView.fields.class,
+  due: Schema.Int,
+  later: Schema.Int,
+  listed: Schema.Int,
+  oldest: Schema.NullOr(Schema.Number),
+  now: Schema.Number
+})))
+/** $1: how many of a class are counted at most. In the order in which classes go out. */
+const queue =
+  `select c.class, w.due, w.later, w.oldest, l.listed, (extract(epoch from shop_now()) * 1000)::float8 as now
+from unnest(array['transactional', 'realtime', 'batch']) with ordinality as c(class, place)
+cross join lateral (
+  select count(*) filter (where d.not_before <= shop_now())::integer as due,
+    count(*) filter (where d.not_before > shop_now())::integer as later,
+    (extract(epoch from min(d.not_before) filter (where d.not_before <= shop_now())) * 1000)::float8 as oldest
+  from (select not_before from delivery where status = 'due' and not held and class = c.class limit $1) d
+) w
+cross join lateral (
+  select coalesce(sum(recipients), 0)::integer as listed from delivery_list
+  where class = c.class and status not in ('completed', 'failed', 'expired')
+) l
+order by c.place`
 
 export const layer = DeliveryApi.toLayer(Effect.gen(function*() {
   const sql = yield* SqlClient.SqlClient
@@ -73,6 +103,47 @@ export const layer = DeliveryApi.toLayer(Effect.gen(function*() {
             ),
           { concurrency: 8 }
         )),
+        Effect.provide(context)
+      ),
+    "delivery.queue": () =>
+      stored(Effect.gen(function*() {
+        const rows = yield* Effect.flatMap(
+          sql.unsafe(queue, [countMax]),
+          decodeQueue
+        )
+        const speeds = yield* Effect.flatMap(
+          sql`select speed from delivery_speed where provider = ${mailAccount}`,
+          decodeSpeed
+        )
+        const speed = speeds[0]?.speed ?? speedAtFirst
+        const now = rows[0]?.now ?? 0
+        let ahead = 0
+        return {
+          now,
+          // Realtime goes first, so that what is before a class are those named before it.
+          classes: rows.map(({ now: _, ...row }) => {
+            const recipients = row.due + row.listed
+            const { finishAt } = predictRequest(speed, { recipients, ahead, from: now, deadline: now })
+            ahead += recipients
+            return { ...row, finishAt: recipients === 0 ? null : finishAt }
+          })
+        }
+      })),
+    "delivery.limit": ({ deadline, limits, provider }) =>
+      stored(Effect.flatMap(sql`select id from provider where id = ${provider}`, decodeIds)).pipe(
+        Effect.flatMap((rows) =>
+          rows.length === 0 ? Effect.fail(new Unknown({ what: "provider", id: provider })) : Effect.void
+        ),
+        Effect.zipRight(ask(providerKind, {
+          actor: provider,
+          command: { _tag: "Configure", limits },
+          ...(deadline !== undefined && { within: deadline })
+        })),
+        Effect.flatMap((reply) =>
+          reply._tag === "Configured"
+            ? Effect.succeed({ id: provider, limits })
+            : Effect.dieMessage(`the Provider actor answered ${reply._tag}`)
+        ),
         Effect.provide(context)
       ),
     "delivery.suppress": ({ channel, reason, ...call }) =>

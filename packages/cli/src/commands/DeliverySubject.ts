@@ -1,0 +1,27 @@
+/** What commands about deliveries have in common. */
+import { Args, Options } from "@effect/cli"
+import { Config } from "effect"
+import { instant } from "../Output.ts"
+
+export const key = Options.text("key").pipe(
+  Options.withDescription("The system's key. Also HIKYAKU_SYSTEM_KEY, which no process list shows."),
+  Options.withFallbackConfig(Config.nonEmptyString("HIKYAKU_SYSTEM_KEY"))
+)
+
+export const request = Args.text({ name: "request" }).pipe(
+  Args.withDescription("The request's id; see hikyaku delivery requests.")
+)
+
+/** When it will be through, and whether that is in time. */
+export const outlookText = (
+  { finishAt, makesDeadline, startBy }: {
+    readonly finishAt: number
+    readonly makesDeadline: boolean
+    readonly startBy: number
+  }
+): string =>
+  makesDeadline
+    ? instant(finishAt)
+    : `${instant(finishAt)}: after the deadline. What is not sent by then is dropped. It had to start by ${
+      instant(startBy)
+    }`
