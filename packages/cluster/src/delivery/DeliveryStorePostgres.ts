@@ -108,6 +108,7 @@ export const make = Effect.gen(function*() {
           { readonly class: OpenList["class"] } & Omit<OpenList, "state"> & {
             readonly full: boolean
             readonly size: number
+            readonly system: string
           }
         >(
           text.groups,
