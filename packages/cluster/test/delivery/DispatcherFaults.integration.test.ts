@@ -100,10 +100,16 @@ describe("a provider in trouble (G9, G10)", () => {
   it.scopedLive.each([
     { trouble: "storms of 429s", house: faults({ retryAfterMs: 40, faults: { throttle: 0.6 }, faultsMax: 60 }) },
     { trouble: "a slow start", house: faults({ slowStart: { forMs: 1_000, factor: 8 } }) },
-    { trouble: "every first answer lost after the work was done", house: faults({ faults: { cut: 1 }, faultsMax: 12 }) },
+    {
+      trouble: "every first answer lost after the work was done",
+      house: faults({ faults: { cut: 1 }, faultsMax: 12 })
+    },
     { trouble: "connections that stay half open", house: faults({ faults: { halfOpen: 0.5 }, faultsMax: 8 }) },
     { trouble: "errors after the work was done", house: faults({ faults: { failAfter: 0.5 }, faultsMax: 12 }) },
-    { trouble: "sends whose status never says that they are through", house: faults({ faults: { neverCompletes: 0.5 } }) }
+    {
+      trouble: "sends whose status never says that they are through",
+      house: faults({ faults: { neverCompletes: 0.5 } })
+    }
   ])("$trouble: everybody gets it once, within the limit", ({ house }) =>
     inHouse(
       house,
