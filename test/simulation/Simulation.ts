@@ -339,7 +339,9 @@ const compare = <State, Command, Reply, Event>(
   }
   // Commands whose first sending was answered: those have come straight through one client's queue.
   const lanes = new Map<string, Array<{ readonly id: string; readonly from: number; readonly position: number }>>()
-  for (const { actor, attempts, id } of history.records) {
+  for (const { actor, attempts, command, id } of history.records) {
+    // A fault is not on record: whoever has not heard of it repeats, and is decided anew, after those that came behind it.
+    if (workload.mayFault(command)) continue
     const first = attempts[0]
     const position = onRecord.get(`${actor} ${id}`)?.position
     if (first?.reply?._tag !== "Reply" || position === undefined) continue
