@@ -21,6 +21,8 @@ export interface Faults {
   /** A move after which the old owner goes on as if nothing had happened. */
   readonly splitEvery: number
   readonly historyEvery: number
+  /** An actor is moved to a cell of its own or back (R8), or taken back from one that may be alive. */
+  readonly relocateEvery: number
   /** ms by which runners' clocks are off, at most. */
   readonly clockSkew: number
 }
@@ -40,6 +42,7 @@ export const noFaults: Faults = {
   moveEvery: Number.POSITIVE_INFINITY,
   splitEvery: Number.POSITIVE_INFINITY,
   historyEvery: Number.POSITIVE_INFINITY,
+  relocateEvery: Number.POSITIVE_INFINITY,
   clockSkew: 0
 }
 
@@ -63,6 +66,7 @@ export const drawFaults = (random: SeededRandom): Faults => {
     moveEvery: every(100),
     splitEvery: every(40),
     historyEvery: every(300),
+    relocateEvery: every(150),
     clockSkew: often(100)
   }
 }

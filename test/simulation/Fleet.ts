@@ -6,7 +6,7 @@ import type { ActorKind } from "@hikyaku/cluster/actor/ActorKind"
 import { Cell } from "@hikyaku/cluster/actor/Cell"
 import type { CellLimits } from "@hikyaku/cluster/actor/CellLimits"
 import type { Journal } from "@hikyaku/cluster/actor/Journal"
-import { cellNames } from "@hikyaku/cluster/actor/Placement"
+import { cellNames, cellOf, hotCellOf } from "@hikyaku/cluster/actor/Placement"
 import type { SeededRandom } from "@hikyaku/domain/replay/SeededRandom"
 import { type Context, Duration, Effect, Exit, Scope } from "effect"
 import type { Faults } from "./Faults.ts"
@@ -33,6 +33,8 @@ export interface FleetOptions<State, Command, Reply, Event> {
   readonly random: SeededRandom
   readonly faults: () => Faults
   readonly cells: number
+  /** Actors that may be given cells of their own. Few, since each is one more that a crash takes away. */
+  readonly movable: ReadonlyArray<string>
   readonly runners: number
   readonly limits: Partial<CellLimits>
   readonly note: (line: string) => void
@@ -51,7 +53,7 @@ export class Fleet<State, Command, Reply, Event> {
   }
 
   get cellNames(): ReadonlyArray<string> {
-    return cellNames(this.options.cells)
+    return [...cellNames(this.options.cells), ...this.options.movable.map(hotCellOf)]
   }
 
   /** Who is asked for a cell; at times the one that had it before. */
@@ -91,7 +93,8 @@ export class Fleet<State, Command, Reply, Event> {
         generation: journal.generation,
         clock: { now: () => Math.floor(now()), real: now, logical: () => false },
         monotonic: () => time.now,
-        limits
+        limits,
+        home: (actor) => cellOf(actor, this.options.cells)
       })
       runner.cells.set(this.key(name), cell)
       return Effect.asVoid(Effect.forkIn(cell.serve, runner.scope))

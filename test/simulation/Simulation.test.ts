@@ -47,7 +47,9 @@ const events = [
   "another history",
   "\"Overloaded\"",
   "-> r",
-  " lost"
+  " lost",
+  "\"cell\":\"hot-",
+  "\"cell\":\"c"
 ]
 const seen = new Map(events.map((event) => [event, 0]))
 

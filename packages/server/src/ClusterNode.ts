@@ -26,7 +26,7 @@ const sharding = {
   availableShardGroups: groups,
   assignedShardGroups: groups,
   // How soon members see that a runner came or went; the detector says so long before a lock would expire.
-  refreshAssignmentsInterval: Duration.millis(500),
+  refreshAssignmentsInterval: Duration.millis(250),
   sendRetryInterval: Duration.millis(50),
   simulateRemoteSerialization: false
 } as const

@@ -24,7 +24,7 @@ import { decodeAnswer, encodable, encodeGroups, type WireAnswer, type WireGroup,
  * `directTimeout`, so that longer silence means a message swallowed by a dying one (P8) or a runner that is overwhelmed: for
  * the latter's sake the wait doubles with each message in a row that one cell leaves unanswered.
  */
-const messageTimeoutMin = 1000
+const messageTimeoutMin = 800
 const messageTimeoutMax = 5000
 /** How often deadlines are looked at: what a caller may wait beyond its own. */
 const expireInterval = Duration.millis(25)

@@ -11,7 +11,7 @@ export const carryTimeout = 100
  * ms that a message to one cell waits before it answers `Pending`: well below what the client waits for a message, which may
  * then take its silence for a lost runner.
  */
-export const directTimeout = 500
+export const directTimeout = 400
 
 /** The cells of one process, by `kind/cell`. */
 export type CellMap = ReadonlyMap<string, Pick<Cell<never, never, never, never>, "offer">>

@@ -12,6 +12,7 @@ import type { CellTrace, Traced } from "./CellTrace.ts"
 import { HeatGauge } from "./Heat.ts"
 import { type Entry, Intake } from "./Intake.ts"
 import type { KindJournal, Outcome, Verdict } from "./Journal.ts"
+import { isTakeOver } from "./Relocation.ts"
 import { buildPart, type Decided, decideRound, type Part, recordKey } from "./Round.ts"
 import type { Live } from "./UnitBuilder.ts"
 import type { WireCommand, WireReply } from "./Wire.ts"
@@ -324,9 +325,19 @@ export class Cell<State, Command, Reply, Event> {
     if (this.heat !== null) { for (const { builder, decided } of parts) this.heat.count(builder.actor, decided.length) }
     for (const { cell, entry } of elsewhere) {
       this.live.delete(entry.actor)
-      this.intake.reply(entry, { _tag: "Moved", cell })
+      this.sentOn(entry, cell)
     }
     return parts
+  }
+
+  /**
+   * The actor lives elsewhere, and so all that waits for it here goes there with this command: should it come back before
+   * the next round, what was sent with this command would overtake it (G4).
+   */
+  private sentOn(entry: Entry, cell: string | null): void {
+    const reply: WireReply = { _tag: "Moved", cell }
+    this.intake.reply(entry, reply)
+    this.intake.sendOn(entry.actor, reply, isTakeOver)
   }
 
   /** The unit cannot be stored: find the command to blame by deciding each of its commands in a unit of its own. */
@@ -360,7 +371,10 @@ export class Cell<State, Command, Reply, Event> {
           if (this.remembered.size <= this.limits.rememberedMax) break
           this.remembered.delete(key)
         }
-        for (const { entry, lasting, reply } of decided) this.intake.reply(entry, reply, lasting)
+        for (const { entry, lasting, reply } of decided) {
+          if (reply._tag === "Moved") this.sentOn(entry, reply.cell)
+          else this.intake.reply(entry, reply, lasting)
+        }
         return
       }
       case "Fault": {

@@ -69,10 +69,12 @@ interface Kept {
   at: number | null
 }
 
-/** Whether an answer is worth being kept: it cost a round, and it is about the command and not about this cell's room. */
+/**
+ * Whether an answer is worth being kept: it cost a round, and is about the command. Where an actor lives is asked anew: what
+ * was true for this command may not be for those that come with its repeat, which would overtake it.
+ */
 const worthKeeping = (reply: WireReply): boolean =>
-  reply._tag === "Reply" || reply._tag === "Fault" || reply._tag === "Differs" ||
-  reply._tag === "Moved" && reply.cell !== null
+  reply._tag === "Reply" || reply._tag === "Fault" || reply._tag === "Differs"
 
 /** How many of an actor's first entries one round may take (R4): what comes again does so before anything newer joins it. */
 const run = (queue: ReadonlyArray<Entry>): number => {
@@ -280,6 +282,14 @@ export class Intake {
     }
     for (const waiter of entry.latecomers) if (tell(waiter, reply)) heard = true
     if (!heard && worthKeeping(reply)) this.keep(key, entry, reply)
+  }
+
+  /** Sends on all that is queued for one actor, but for what `stays`. */
+  sendOn(actor: string, reply: WireReply, stays: (command: unknown) => boolean): void {
+    for (const entry of this.queue.takeActor(actor)) {
+      if (stays(entry.command)) this.queue.push(entry)
+      else this.reply(entry, reply)
+    }
   }
 
   /** Answers what is queued and not in a round. */

@@ -24,6 +24,8 @@ export const isRelocate = (command: unknown): command is Relocate =>
   typeof command === "object" && command !== null && "_tag" in command && command._tag === "hikyaku/Relocate" &&
   isWhole(command)
 
+export const isTakeOver = (command: unknown): boolean => isRelocate(command) && command.takeOver && !command.hot
+
 /** Where the actor lives from this commit on; `NotStored`: there is nothing that could be moved, nothing was done. */
 export const Relocated = Schema.Union(
   Schema.TaggedStruct("Relocated", {

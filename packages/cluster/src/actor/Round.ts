@@ -7,7 +7,7 @@ import type { ActorKind } from "./ActorKind.ts"
 import type { Entry } from "./Intake.ts"
 import type { Outcome } from "./Journal.ts"
 import { hotCellOf } from "./Placement.ts"
-import { isRelocate, type Relocate, type Relocated } from "./Relocation.ts"
+import { isRelocate, isTakeOver, type Relocate, type Relocated } from "./Relocation.ts"
 import { type Built, type Live, UnitBuilder } from "./UnitBuilder.ts"
 import { fingerprint, type WireReply } from "./Wire.ts"
 
@@ -115,8 +115,7 @@ export const decideRound = <State, Command, Reply, Event>(
   return { parts: [...parts.values()], elsewhere }
 }
 
-const takesOver = ({ command }: Entry, atHome: boolean): boolean =>
-  atHome && isRelocate(command) && command.takeOver && !command.hot
+const takesOver = ({ command }: Entry, atHome: boolean): boolean => atHome && isTakeOver(command)
 
 /**
  * What takes an actor over comes first: whoever it is for cannot have been waiting for commands that no cell would decide,

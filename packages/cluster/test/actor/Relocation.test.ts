@@ -124,6 +124,49 @@ describe("R8, CART-4: promotion is a command among the actor's others", () => {
     }))
 })
 
+describe("G4, R7: what was sent together stays in its order", () => {
+  it.scoped("all that waits is sent on with the first, though the actor comes back before the next round", () =>
+    Effect.gen(function*() {
+      const { c0, home, house, own } = yield* makeScene
+      yield* c0.one(wire("a", hot))
+      const reading = gate()
+      const slow = yield* house.counters({
+        name: "c0",
+        home,
+        limits: { roundMax: 1 },
+        journal: (journal) => ({ ...journal, load: (ids) => Effect.tap(journal.load(ids), () => reading.wait) })
+      })
+      const replies = post(slow.cell, [wire("a", add("1")), wire("a", add("2"))])
+      yield* settle
+      yield* own.one(wire("a", shared))
+      reading.open()
+      yield* settle
+      expect(replies).toEqual([moved("hot-a"), moved("hot-a")])
+    }))
+
+  it.scoped("so is all that waits behind a move, though the actor comes back meanwhile", () =>
+    Effect.gen(function*() {
+      const { home, house, own } = yield* makeScene
+      const answering = gate()
+      const slow = yield* house.counters({
+        name: "c0",
+        home,
+        limits: { roundMax: 2 },
+        // The move is committed, which is not known here yet.
+        journal: (journal) => ({
+          ...journal,
+          commit: (units) => Effect.tap(journal.commit(units), () => answering.wait)
+        })
+      })
+      const replies = post(slow.cell, [wire("a", hot), wire("a", add("1")), wire("a", add("2"))])
+      yield* settle
+      yield* own.one(wire("a", shared))
+      answering.open()
+      yield* settle
+      expect(replies).toEqual([lives("hot-a", 1), moved("hot-a"), moved("hot-a")])
+    }))
+})
+
 describe("R8: a hot group without runners", () => {
   it.scoped("falls back by a commit: the shared cell takes the actor, the other can neither write nor answer", () =>
     Effect.gen(function*() {

@@ -54,6 +54,14 @@ describe("a worker that looks for work", () => {
       // What it found last makes it look soon, and more often than before.
       yield* pass(200)
       expect(gaps(at)).toEqual([0, 20, 50, 100])
+      // So does what it finds without having been told.
+      yield* pass(3000)
+      work.left = 1
+      yield* pass(500)
+      expect(work.left).toBe(0)
+      const found = at.length
+      yield* pass(300)
+      expect(gaps(at).slice(found - 1)).not.toContain(500)
     }).pipe(Effect.provide(layerMemory)))
 
   it.scoped("does not miss what it is told of while it looks", () =>
