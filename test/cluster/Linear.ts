@@ -14,7 +14,7 @@ type ProductOperation = Operation<ProductCommand, ProductReply>
 /** Longest history that is judged so, in operations: the search grows with it. */
 const operationsMax = 600
 /** Steps after which the search is given up. */
-const stepsMax = 40_000
+const stepsMax = 200_000
 
 export interface LinearVerdict {
   readonly problems: ReadonlyArray<string>
