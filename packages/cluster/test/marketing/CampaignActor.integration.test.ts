@@ -4,6 +4,8 @@ import { layer } from "@effect/vitest"
 import { JournalSettings, layer as journalLayer } from "@hikyaku/cluster/actor/JournalPostgres"
 import { sql as runtime } from "@hikyaku/cluster/sql/migrations/0001_runtime"
 import { sql as marketing } from "@hikyaku/cluster/sql/migrations/0020_marketing"
+import { sql as members } from "@hikyaku/cluster/sql/migrations/0030_members"
+import { sql as campaigns } from "@hikyaku/cluster/sql/migrations/0070_campaigns"
 import { Effect, Layer, Redacted } from "effect"
 import { describe, expect } from "vitest"
 import { freshDatabase } from "../../../../test/Database.ts"
@@ -14,8 +16,7 @@ const house = Layer.unwrapScoped(Effect.map(freshDatabase(), ({ url }) => {
   const schema = Layer.effectDiscard(
     Effect.gen(function*() {
       const sql = yield* SqlClient.SqlClient
-      yield* sql.unsafe(runtime)
-      yield* sql.unsafe(marketing)
+      for (const text of [runtime, marketing, members, campaigns]) yield* sql.unsafe(text)
       yield* sql`select outcome_partitions(${commandsAt}, ${commandsAt}, true)`
     }).pipe(Effect.orDie)
   )
