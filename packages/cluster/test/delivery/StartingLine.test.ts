@@ -269,6 +269,17 @@ describe("who starts is decided when it starts (G11, G12)", () => {
       expect(stage.peak.total).toBe(2)
     }))
 
+  it.scoped("realtime goes first whatever it asks for, and however urgent batch is", () =>
+    Effect.gen(function*() {
+      const stage = yield* makeStage({ ...unlimited, total: 1 }, () => quick)
+      stage.line.add(ready("first", "batch"))
+      yield* stage.line.launch
+      stage.line.add(ready("batch", "batch", "send", { latestStart: 1 }))
+      stage.line.add(ready("now", "realtime", "upload", { latestStart: 99_999 }))
+      yield* TestClock.adjust(Duration.millis(100))
+      expect(stage.started).toEqual(["first", "now"])
+    }))
+
   it.scoped("gives batch its share of the places while realtime never ends", () =>
     Effect.gen(function*() {
       const stage = yield* makeStage({ ...unlimited, total: 1 }, () => quick, 0.25)
