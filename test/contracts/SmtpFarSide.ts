@@ -4,6 +4,8 @@ import type { Socket } from "node:net"
 import { SMTPServer, type SMTPServerOptions } from "smtp-server"
 import type { Behaviour } from "./PromiseContract.ts"
 
+export type SmtpBehaviour = Behaviour | "cutInContent" | "refuseContent" | "laterContent"
+
 export interface Mail {
   readonly from: string
   readonly to: ReadonlyArray<string>
@@ -19,7 +21,10 @@ export const smtpFarSide = (options: SMTPServerOptions = {}) =>
   Effect.gen(function*() {
     const mails: Array<Mail> = []
     const sockets = new Set<Socket>()
-    let behaviour: Behaviour | "cutInContent" | "refuseContent" | "laterContent" = "accept"
+    let next: () => SmtpBehaviour = () => "accept"
+    /** By the port from which the client came: a connection carries one message at a time. */
+    const behaviours = new Map<number, SmtpBehaviour>()
+    const cut = (port: number) => sockets.forEach((socket) => socket.remotePort === port && socket.destroy())
     let transactions = 0
     let connections = 0
     const server = new SMTPServer({
@@ -29,17 +34,20 @@ export const smtpFarSide = (options: SMTPServerOptions = {}) =>
       ...options,
       onConnect: (_, done) => {
         connections++
-        if (behaviour === "unreachable") return done(refusal(421, "not now"))
+        if (next() === "unreachable") return done(refusal(421, "not now"))
         done()
       },
-      onRcptTo: (_, __, done) => {
+      onRcptTo: (_, session, done) => {
         transactions++
+        const behaviour = next()
+        behaviours.set(session.remotePort, behaviour)
         if (behaviour === "later") return done(refusal(451, "4.7.1 try again later"))
         if (behaviour === "refuse") return done(refusal(550, "5.1.1 no such user"))
         done()
       },
       onData: (stream, session, done) => {
         const chunks: Array<Buffer> = []
+        const behaviour = behaviours.get(session.remotePort) ?? "accept"
         stream.on("data", (chunk: Buffer) => {
           chunks.push(chunk)
           if (behaviour === "cutInContent") { for (const socket of sockets) socket.destroy() }
@@ -56,11 +64,8 @@ export const smtpFarSide = (options: SMTPServerOptions = {}) =>
             encrypted: session.secure,
             user: typeof session.user === "string" ? session.user : undefined
           })
-          if (behaviour === "lose") {
-            for (const socket of sockets) socket.destroy()
-            return
-          }
-          done()
+          if (behaviour === "lose") cut(session.remotePort)
+          else done()
         })
       }
     })
@@ -87,8 +92,12 @@ export const smtpFarSide = (options: SMTPServerOptions = {}) =>
       connections: () => connections,
       open: () => sockets.size,
       transactions: () => transactions,
-      behave: (next: typeof behaviour) => {
-        behaviour = next
+      behave: (behaviour: SmtpBehaviour) => {
+        next = () => behaviour
+      },
+      /** Asked for each message anew. */
+      vary: (choose: () => SmtpBehaviour) => {
+        next = choose
       }
     }
   })

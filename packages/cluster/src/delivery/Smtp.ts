@@ -259,7 +259,7 @@ const courier = (config: SmtpConfig): Effect.Effect<Courier, never, Suppressions
         settleTime: Duration.zero,
         longestProcessingTime: config.requestTimeout,
         // A little later than the attempt itself gives up.
-        requestTimeout: Duration.sum(config.requestTimeout, Duration.seconds(10)),
+        requestTimeout: Duration.sum(config.requestTimeout, Duration.seconds(1)),
         listSizeMax: 1,
         mergesTemplates: false
       },
