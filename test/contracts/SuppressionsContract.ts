@@ -59,6 +59,14 @@ export const suppressionsContract = <E>(name: string, layer: Layer.Layer<Suppres
         expect((yield* port.suppressed("mail", ["x@b.example"])).get("x@b.example")?.cause).toBe("soft bounces")
       }))
 
+    test("what lies longer back than the window does not count", (port) =>
+      Effect.gen(function*() {
+        yield* port.report([report("1", "soft")])
+        yield* port.report([report("2", "soft", { at: now + 30 * minute })])
+        expect(yield* port.report([report("3", "soft", { at: now + 61 * minute })])).toEqual(new Set())
+        expect(yield* port.report([report("4", "soft", { at: now + 62 * minute })])).toEqual(new Set(["4"]))
+      }))
+
     test("enough soft bounces in one call suppress as well", (port) =>
       Effect.gen(function*() {
         yield* port.report([report("1", "soft"), report("2", "soft"), report("3", "soft")])

@@ -2,9 +2,11 @@
  * Which channel goes to which provider account: one dispatcher per account in the whole cluster, wherever it is put. Mail goes
  * to the bulk provider or over SMTP; LINE and push go out when their credentials are configured; on-site notices always.
  */
+import { Singleton } from "@effect/cluster"
 import type { HttpClient } from "@effect/platform"
+import { workLoop } from "@hikyaku/cluster/actor/WorkLoop"
 import { layer as contactsLayer } from "@hikyaku/cluster/delivery/Contacts"
-import { DeliveryStore } from "@hikyaku/cluster/delivery/DeliveryStore"
+import { DeliveryStore, expiriesMax } from "@hikyaku/cluster/delivery/DeliveryStore"
 import { dispatcherConfig, type DispatcherSettings } from "@hikyaku/cluster/delivery/DispatcherSettings"
 import * as Feedback from "@hikyaku/cluster/delivery/Feedback"
 import * as HttpProvider from "@hikyaku/cluster/delivery/HttpProvider"
@@ -25,7 +27,7 @@ import { makeRender } from "@hikyaku/cluster/marketing/Renderer"
 import * as ClusterRunner from "@hikyaku/cluster/Runner"
 import { type Limits, unbounded } from "@hikyaku/domain/delivery/RateLimit"
 import type { Channel } from "@hikyaku/domain/marketing/Event"
-import { Config, type ConfigError, Effect, Layer, Option } from "effect"
+import { Config, type ConfigError, Duration, Effect, Layer, Option } from "effect"
 import * as ProviderClient from "./http/ProviderClient.ts"
 import * as Webhooks from "./http/Webhooks.ts"
 import { providerLimitsConfig } from "./Settings.ts"
@@ -103,14 +105,25 @@ const mail = Layer.unwrapEffect(Effect.gen(function*() {
   return dispatcher({ account: kind === "smtp" ? "smtp" : "mail", channel: "mail", limits }, provider)
 }))
 
+/** How often deliveries on channels that nobody carries are looked at, and the most that are closed at once. */
+const unservedRest = Duration.seconds(1)
+
+/** Nobody carries the channel: what is due on it expires at its deadline, so that members get their caps back. */
+const unserved = (channel: Channel) =>
+  Layer.unwrapEffect(Effect.map(DeliveryStore, (store) =>
+    Singleton.make(
+      `unserved-${channel}`,
+      workLoop(`Expiry on ${channel}`, unservedRest, store.expireDue([channel]), expiriesMax)
+    )))
+
+const isConfigured = (name: string) => Effect.map(Config.option(Config.redacted(name)), Option.isSome)
+
 const line = Layer.unwrapEffect(Effect.gen(function*() {
-  if (Option.isNone(yield* Config.option(Config.redacted("HIKYAKU_LINE_TOKEN")))) return Layer.empty
   const account = { account: "line", channel: "line", limits: yield* limitsOf("HIKYAKU_LINE") } as const
   return dispatcher(account, Line.layerConfig("line"), quick).pipe(Layer.provide(withoutFacts))
 }))
 
 const push = Layer.unwrapEffect(Effect.gen(function*() {
-  if (Option.isNone(yield* Config.option(Config.redacted("HIKYAKU_FCM_SERVICE_ACCOUNT")))) return Layer.empty
   const account = { account: "push", channel: "push", limits: yield* limitsOf("HIKYAKU_FCM") } as const
   return dispatcher(account, Push.layerConfig("push"), quick).pipe(Layer.provide(withoutFacts))
 }))
@@ -123,7 +136,13 @@ const onSite = dispatcher(
 ).pipe(Layer.provide(withoutFacts))
 
 /** The dispatchers of all accounts that are configured. */
-export const dispatchers = Layer.mergeAll(mail, line, push, onSite).pipe(
+export const dispatchers = Layer.unwrapEffect(Effect.gen(function*() {
+  const others = [
+    (yield* isConfigured("HIKYAKU_LINE_TOKEN")) ? line : unserved("line"),
+    (yield* isConfigured("HIKYAKU_FCM_SERVICE_ACCOUNT")) ? push : unserved("push")
+  ]
+  return Layer.mergeAll(mail, onSite, ...others)
+})).pipe(
   Layer.provide(ProviderClient.layer()),
   Layer.provide(stores)
 )

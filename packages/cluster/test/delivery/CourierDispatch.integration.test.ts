@@ -9,7 +9,7 @@ import { memberKind } from "@hikyaku/cluster/marketing/MemberActor"
 import { sql as channelsSql } from "@hikyaku/cluster/sql/migrations/0080_channels"
 import { Duration, Effect, Layer, Redacted } from "effect"
 import { describe, expect } from "vitest"
-import { smtpFarSide, type SmtpBehaviour } from "../../../../test/contracts/SmtpFarSide.ts"
+import { type SmtpBehaviour, smtpFarSide } from "../../../../test/contracts/SmtpFarSide.ts"
 import * as House from "./DispatcherHouse.ts"
 
 /** How many of a hundred messages meet with each. */

@@ -7,7 +7,7 @@ import { HttpLayerRouter, HttpServerRequest, HttpServerResponse } from "@effect/
 import { Feedback, FeedbackReport, reportsMax } from "@hikyaku/cluster/delivery/Feedback"
 import { fromParseError } from "@hikyaku/domain/api/BadInput"
 import { Channel } from "@hikyaku/domain/marketing/Event"
-import { Clock, Config, Context, Duration, Effect, Either, Layer, Option, Redacted, Schema } from "effect"
+import { Clock, Config, ConfigError, Context, Duration, Effect, Either, Layer, Option, Redacted, Schema } from "effect"
 import { createHmac, timingSafeEqual } from "node:crypto"
 import { readBody } from "./RequestBody.ts"
 
@@ -28,17 +28,19 @@ export interface WebhookConfig {
 
 const accountPattern = /^[A-Za-z0-9][A-Za-z0-9._-]{0,40}$/
 
-/** `account=secret` pairs, separated by commas. */
-const readSecrets = (text: string): WebhookConfig["secrets"] => {
+/** `account=secret` pairs, separated by commas. A pair that is none is named by its place: its text may be a secret. */
+const readSecrets = (text: string): Either.Either<WebhookConfig["secrets"], ConfigError.ConfigError> => {
   const secrets = new Map<string, ReadonlyArray<Redacted.Redacted>>()
-  for (const pair of text.split(",")) {
+  for (const [n, pair] of text.split(",").entries()) {
     const at = pair.indexOf("=")
     const account = pair.slice(0, Math.max(0, at)).trim()
     const secret = pair.slice(at + 1).trim()
-    if (!accountPattern.test(account) || secret === "") continue
+    if (!accountPattern.test(account) || secret === "") {
+      return Either.left(ConfigError.InvalidData(["HIKYAKU_WEBHOOK_SECRETS"], `pair ${n + 1} is not account=secret`))
+    }
     secrets.set(account, [...secrets.get(account) ?? [], Redacted.make(secret)])
   }
-  return secrets
+  return Either.right(secrets)
 }
 
 /**
@@ -47,7 +49,10 @@ const readSecrets = (text: string): WebhookConfig["secrets"] => {
  */
 export const webhookConfig: Config.Config<WebhookConfig> = Config.all({
   secrets: Config.option(Config.redacted("HIKYAKU_WEBHOOK_SECRETS")).pipe(
-    Config.map(Option.match({ onNone: () => new Map(), onSome: (text) => readSecrets(Redacted.value(text)) }))
+    Config.mapOrFail(Option.match({
+      onNone: () => Either.right<WebhookConfig["secrets"]>(new Map()),
+      onSome: (text) => readSecrets(Redacted.value(text))
+    }))
   ),
   window: Config.withDefault(Config.duration("HIKYAKU_WEBHOOK_WINDOW"), Duration.minutes(5))
 })
