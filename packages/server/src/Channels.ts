@@ -16,14 +16,13 @@ import * as OnSite from "@hikyaku/cluster/delivery/OnSite"
 import type { Provider } from "@hikyaku/cluster/delivery/Provider"
 import * as Push from "@hikyaku/cluster/delivery/Push"
 import { checkRecipients } from "@hikyaku/cluster/delivery/RecipientCheck"
-import * as SharedSecrets from "@hikyaku/cluster/delivery/SharedSecrets"
 import * as Smtp from "@hikyaku/cluster/delivery/Smtp"
 import type { Spool } from "@hikyaku/cluster/delivery/Spool"
 import * as SpoolPostgres from "@hikyaku/cluster/delivery/SpoolPostgres"
 import { suppressionConfig, type Suppressions } from "@hikyaku/cluster/delivery/Suppressions"
 import * as SuppressionsPostgres from "@hikyaku/cluster/delivery/SuppressionsPostgres"
-import * as UnsubscribeLinks from "@hikyaku/cluster/delivery/UnsubscribeLinks"
 import { makeRender } from "@hikyaku/cluster/marketing/Renderer"
+import * as UnsubscribeLinks from "@hikyaku/cluster/marketing/UnsubscribeLinks"
 import * as ClusterRunner from "@hikyaku/cluster/Runner"
 import { type Limits, unbounded } from "@hikyaku/domain/delivery/RateLimit"
 import type { Channel } from "@hikyaku/domain/marketing/Event"
@@ -33,7 +32,7 @@ import * as Webhooks from "./http/Webhooks.ts"
 import { providerLimitsConfig } from "./Settings.ts"
 
 const suppressions = Layer.unwrapEffect(Effect.map(suppressionConfig, SuppressionsPostgres.layer))
-const links = UnsubscribeLinks.layerConfig.pipe(Layer.provide(SharedSecrets.layer))
+const links = UnsubscribeLinks.layerConfig
 
 /** What a gateway needs of the channels: inboxes, contacts, suppressions, unsubscribe links, and where reports go. */
 export const gateway = Layer.mergeAll(

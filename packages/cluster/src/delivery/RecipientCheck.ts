@@ -1,14 +1,13 @@
 /**
- * What is asked about each recipient when a list is made: whether their address is suppressed, whether one is known at all,
- * and by which link they unsubscribe. Wraps the making of contents, so that who cannot be reached is taken out of the list with a
- * reason and the rest goes out.
+ * What is asked about each recipient when a list is made: whether one of their addresses is known at all, and whether it is
+ * suppressed. Wraps the making of contents, so that who cannot be reached is taken out of the list with a reason and the rest
+ * goes out.
  */
 import { Effect } from "effect"
 import { Contacts } from "./Contacts.ts"
 import type { ListedDelivery, ListKey } from "./DeliveryStore.ts"
 import { ContentUnavailable, type Render, type Rendering } from "./ListContent.ts"
 import { Suppressions } from "./Suppressions.ts"
-import { UnsubscribeLinks, unsubscribePart } from "./UnsubscribeLinks.ts"
 
 const unavailable = ({ reason }: { readonly reason: string }) => new ContentUnavailable({ reason })
 
@@ -16,7 +15,6 @@ export const checkRecipients = (render: Render) =>
   Effect.gen(function*() {
     const suppressions = yield* Suppressions
     const contacts = yield* Contacts
-    const links = yield* UnsubscribeLinks
 
     /** The address at which a delivery reaches its member, or undefined. */
     const addressesOf = (key: ListKey, deliveries: ReadonlyArray<ListedDelivery>) =>
@@ -27,14 +25,12 @@ export const checkRecipients = (render: Render) =>
         )
         : Effect.succeed((delivery: ListedDelivery): string | undefined => delivery.address)
 
-    const withLink = (key: ListKey, { member, run }: ListedDelivery, rendering: Rendering): Rendering =>
-      rendering._tag !== "Rendered" || key.channel !== "mail" || key.class === "transactional" ? rendering : {
-        ...rendering,
-        content: {
-          ...rendering.content,
-          [unsubscribePart]: links.urlFor({ member, channel: key.channel, run })
-        }
-      }
+    /** An order's own mail is no mailing: nobody unsubscribes from it. */
+    const withoutLink = (rendering: Rendering): Rendering => {
+      if (rendering._tag !== "Rendered" || rendering.parameters === undefined) return rendering
+      const { unsubscribe_url: _, ...parameters } = rendering.parameters
+      return { ...rendering, parameters }
+    }
 
     const checked: Render = (key, deliveries) =>
       Effect.gen(function*() {
@@ -48,10 +44,8 @@ export const checkRecipients = (render: Render) =>
           if (suppression !== undefined) {
             return { _tag: "Unrenderable", reason: `suppressed: ${suppression.cause}: ${suppression.reason}` }
           }
-          const rendering = rendered.renderings[n]
-          return rendering === undefined
-            ? { _tag: "Unrenderable", reason: "none was made" }
-            : withLink(key, delivery, rendering)
+          const rendering = rendered.renderings[n] ?? { _tag: "Unrenderable", reason: "none was made" }
+          return key.class === "transactional" ? withoutLink(rendering) : rendering
         })
         return { ...rendered, renderings }
       }).pipe(Effect.catchTags({

@@ -24,7 +24,6 @@ import {
 import type { Spool } from "./Spool.ts"
 import { StartRefused } from "./StartGuard.ts"
 import { Suppressions } from "./Suppressions.ts"
-import { unsubscribePart } from "./UnsubscribeLinks.ts"
 
 export interface SmtpConfig {
   readonly host: string
@@ -124,8 +123,8 @@ const envelopeFrom = (from: string): string => /<([^<>]+)>\s*$/.exec(from)?.[1] 
 /** No line of a header may end early. */
 const headerText = (text: string): string => text.replaceAll(/[\r\n]+/g, " ")
 
-const mailOf = (config: SmtpConfig, { address, content, deliveryId, subject }: Recipient) => {
-  const link = content?.[unsubscribePart]
+const mailOf = (config: SmtpConfig, { address, content, deliveryId, parameters, subject }: Recipient) => {
+  const link = parameters?.["unsubscribe_url"]
   const html = content?.["html"]
   const text = content?.["text"]
   return {
@@ -138,7 +137,7 @@ const mailOf = (config: SmtpConfig, { address, content, deliveryId, subject }: R
     ...(text !== undefined && { text }),
     headers: {
       "X-Hikyaku-Delivery": headerText(deliveryId),
-      ...(link !== undefined && {
+      ...(typeof link === "string" && {
         "List-Unsubscribe": `<${headerText(link)}>`,
         "List-Unsubscribe-Post": "List-Unsubscribe=One-Click"
       })

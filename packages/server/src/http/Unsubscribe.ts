@@ -5,14 +5,15 @@
  */
 import { HttpLayerRouter, HttpServerRequest, HttpServerResponse } from "@effect/platform"
 import { ShopClock } from "@hikyaku/cluster/actor/ShopClock"
-import { UnsubscribeLinks, unsubscribePath, type Unsubscription } from "@hikyaku/cluster/delivery/UnsubscribeLinks"
 import { memberKind } from "@hikyaku/cluster/marketing/MemberActor"
-import { deliveryId } from "@hikyaku/domain/marketing/Member"
-import { Effect, Layer } from "effect"
+import { UnsubscribeLinks, type Unsubscription } from "@hikyaku/cluster/marketing/UnsubscribeLinks"
+import { Effect, Either, Layer } from "effect"
 import { ask } from "../rpc/Asking.ts"
 import { actorsOnly } from "../rpc/Context.ts"
 import { readBody } from "./RequestBody.ts"
 
+/** Path of the pages, followed by the token. */
+const unsubscribePath = "/u/"
 /** What a form or a mail program sends fits many times. */
 const bodyMax = 4_096
 
@@ -95,14 +96,14 @@ const tokenOf = (request: HttpServerRequest.HttpServerRequest): string =>
   (request.url.split("?")[0] ?? "").slice(unsubscribePath.length)
 
 /** `POST`: consent is withdrawn and the objection counted by one durable command; saying it again changes nothing. */
-const unsubscribe = ({ channel, member, run }: Unsubscription) =>
+const unsubscribe = ({ channel, delivery, member }: Unsubscription) =>
   Effect.gen(function*() {
     const clock = yield* ShopClock
     const reply = yield* ask(memberKind, {
       actor: member,
       command: {
         _tag: "Feedback",
-        delivery: deliveryId(run, member),
+        delivery,
         channel,
         kind: "unsubscribed",
         at: Math.round(clock.now())
@@ -123,7 +124,7 @@ export const routes = Layer.scopedDiscard(Effect.gen(function*() {
     Effect.flatMap(HttpServerRequest.HttpServerRequest, (request) => {
       const language = languageOf(request.headers["accept-language"])
       const about = links.read(tokenOf(request))
-      return about === null ? Effect.succeed(notFound(language)) : answer(about, language)
+      return Either.isLeft(about) ? Effect.succeed(notFound(language)) : answer(about.right, language)
     })
 
   yield* router.add(

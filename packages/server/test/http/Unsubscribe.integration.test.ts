@@ -3,8 +3,8 @@ import { HttpClient, HttpClientRequest } from "@effect/platform"
 import { SqlClient } from "@effect/sql"
 import { expect, layer } from "@effect/vitest"
 import { ActorClient, NoAnswer } from "@hikyaku/cluster/actor/ActorClient"
-import { make } from "@hikyaku/cluster/delivery/UnsubscribeLinks"
 import { memberKind } from "@hikyaku/cluster/marketing/MemberActor"
+import { make } from "@hikyaku/cluster/marketing/UnsubscribeLinks"
 import { Listener } from "@hikyaku/server/http/HttpListener"
 import { languageOf } from "@hikyaku/server/http/Unsubscribe"
 import { Effect, Redacted } from "effect"
@@ -16,11 +16,11 @@ const linkFor = (member: string, run = "r1") =>
   Effect.gen(function*() {
     const { port } = yield* Listener
     const sql = yield* SqlClient.SqlClient
-    const [row] = yield* sql<{ readonly value: string }>`select value from shared_secret where name = 'unsubscribe'`
-    return make(`http://127.0.0.1:${port}`, [Redacted.make(row?.value ?? "")]).urlFor({
+    const [row] = yield* sql<{ readonly value: string }>`select value from sandbox_secret where name = 'unsubscribe'`
+    return make([Redacted.make(row?.value ?? "")], `http://127.0.0.1:${port}`).url({
       member,
       channel: "mail",
-      run
+      delivery: `${run}:${member}`
     })
   })
 const consenting = (member: string) =>
@@ -83,12 +83,12 @@ layer(TestApi.layer(), { excludeTestServices: true })("RFC 8058 unsubscribing", 
       yield* consenting("m4")
       const link = yield* linkFor("m4")
       const { port } = yield* Listener
-      const [base = "", payload = "", signature = ""] = /^(.*\/u\/)([^.]+)\.(.*)$/.exec(link)?.slice(1) ?? []
+      const [base = "", payload = "", signature = ""] = /^(.*\/u\/1\.)([^.]+)\.(.*)$/.exec(link)?.slice(1) ?? []
       const other = (yield* linkFor("m5")).slice(base.length).split(".")[0]
-      const forged = make(`http://127.0.0.1:${port}`, [Redacted.make("guess")]).urlFor({
+      const forged = make([Redacted.make("guess")], `http://127.0.0.1:${port}`).url({
         member: "m4",
         channel: "mail",
-        run: "r1"
+        delivery: "r1:m4"
       })
       const bad = [
         `${base}${payload}`,

@@ -75,11 +75,4 @@ create table notice (
   primary key (member, n)
 );
 create index notice_unread on notice (member) where read_at is null;
-
--- Secrets that the processes of a cluster share when none is configured. Made once, by whoever comes first.
-create table shared_secret (
-  name text primary key,
-  value text not null,
-  made_at timestamptz not null default clock_timestamp()
-);
 `
