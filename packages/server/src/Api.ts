@@ -9,8 +9,11 @@ import * as RequestStore from "@hikyaku/cluster/delivery/RequestStore"
 import * as Checkout from "@hikyaku/cluster/stock/Checkout"
 import * as GivenUp from "@hikyaku/cluster/stock/GivenUp"
 import { Effect, Layer } from "effect"
+import * as Channels from "./Channels.ts"
 import * as Health from "./http/Health.ts"
 import * as HttpListener from "./http/HttpListener.ts"
+import * as Unsubscribe from "./http/Unsubscribe.ts"
+import * as Webhooks from "./http/Webhooks.ts"
 import * as AdminHandlers from "./rpc/AdminHandlers.ts"
 import * as AdminQuery from "./rpc/AdminQuery.ts"
 import * as CampaignHandlers from "./rpc/CampaignHandlers.ts"
@@ -23,6 +26,7 @@ import * as CustomTypes from "./rpc/CustomTypes.ts"
 import * as DeliveryHandlers from "./rpc/DeliveryHandlers.ts"
 import * as Entrance from "./rpc/Entrance.ts"
 import * as EventHandlers from "./rpc/EventHandlers.ts"
+import * as InboxHandlers from "./rpc/InboxHandlers.ts"
 import * as MemberHandlers from "./rpc/MemberHandlers.ts"
 import * as ProductHandlers from "./rpc/ProductHandlers.ts"
 import * as RequestHandlers from "./rpc/RequestHandlers.ts"
@@ -42,7 +46,8 @@ export const handlers = Layer.mergeAll(
   CampaignHandlers.layer,
   DeliveryHandlers.layer,
   RequestHandlers.layer.pipe(Layer.provide(Layer.merge(RequestStore.layer, DeliveryStore.layer))),
-  AdminHandlers.layer
+  AdminHandlers.layer,
+  InboxHandlers.layer
 ).pipe(
   Layer.provideMerge(CartAdds.layer),
   Layer.provide(CampaignTrial.layer),
@@ -52,8 +57,9 @@ export const handlers = Layer.mergeAll(
 )
 
 /** The API's routes with everything behind them. */
-export const routes = Layer.mergeAll(RpcServer.layer, Health.routes).pipe(
+export const routes = Layer.mergeAll(RpcServer.layer, Health.routes, Unsubscribe.routes, Webhooks.routes).pipe(
   Layer.provide(handlers),
+  Layer.provide(Channels.gateway),
   Layer.provide(Entrance.layer),
   Layer.provide(Health.layerChecks),
   Layer.provide(Health.layer)

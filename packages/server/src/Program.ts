@@ -7,23 +7,17 @@ import * as Nudge from "@hikyaku/cluster/actor/Nudge"
 import * as Retention from "@hikyaku/cluster/actor/Retention"
 import * as ShopClock from "@hikyaku/cluster/actor/ShopClock"
 import * as DeliveryStore from "@hikyaku/cluster/delivery/DeliveryStorePostgres"
-import { dispatcherConfig } from "@hikyaku/cluster/delivery/DispatcherSettings"
-import * as HttpProvider from "@hikyaku/cluster/delivery/HttpProvider"
-import { withRequests } from "@hikyaku/cluster/delivery/RequestRenderer"
 import * as Catalogue from "@hikyaku/cluster/marketing/Catalogue"
 import * as EventLog from "@hikyaku/cluster/marketing/EventLogSql"
-import { makeRender } from "@hikyaku/cluster/marketing/Renderer"
 import { EventSettings, Shop } from "@hikyaku/cluster/marketing/Shop"
-import * as UnsubscribeLinks from "@hikyaku/cluster/marketing/UnsubscribeLinks"
 import * as ClusterRunner from "@hikyaku/cluster/Runner"
 import { journalSession, runnerSession } from "@hikyaku/cluster/sql/DatabaseSession"
 import { migrate } from "@hikyaku/cluster/sql/Migrations"
-import { unbounded } from "@hikyaku/domain/delivery/RateLimit"
 import { Effect, Layer, type Redacted } from "effect"
 import * as Api from "./Api.ts"
+import * as Channels from "./Channels.ts"
 import { databaseLayer, gatewayLayer, type NodeAddress, runnerLayer } from "./ClusterNode.ts"
-import * as ProviderClient from "./http/ProviderClient.ts"
-import { providerLimitsConfig, shardGroupsConfig, shopConfig, stockMeaningConfig } from "./Settings.ts"
+import { shardGroupsConfig, shopConfig, stockMeaningConfig } from "./Settings.ts"
 import * as Tracing from "./Tracing.ts"
 
 /** Brings the database to this version and makes sure that outcomes have a place to go; safe to run in many processes. */
@@ -56,27 +50,11 @@ const storage = (url: Redacted.Redacted, name: string, journal?: string) =>
 const runnerStorage = (url: Redacted.Redacted, { host, port }: NodeAddress) =>
   storage(url, runnerSession(`${host}:${port}`), journalSession(`${host}:${port}`))
 
-/** The mail provider's account: one dispatcher in the whole cluster, wherever it is put. */
-const mail = Layer.unwrapEffect(Effect.gen(function*() {
-  const { concurrency, perSecond } = yield* providerLimitsConfig
-  const settings = yield* dispatcherConfig({
-    account: "mail",
-    channels: ["mail"],
-    limits: {
-      concurrency: { ...unbounded, total: concurrency },
-      perSecond: { ...unbounded, total: perSecond },
-      marginMs: 100
-    }
-  })
-  return ClusterRunner.dispatcher(settings, yield* withRequests(yield* makeRender))
-})).pipe(
-  Layer.provide(UnsubscribeLinks.layerConfig),
-  Layer.provide(HttpProvider.layerConfig),
-  Layer.provide(ProviderClient.layer())
-)
-
 /** All that a runner does, on a member of the cluster that is given. */
-const work = Layer.merge(ClusterRunner.runner, mail).pipe(Layer.provide(Catalogue.layer), Layer.provide(shop))
+const work = Layer.merge(ClusterRunner.runner, Channels.dispatchers).pipe(
+  Layer.provide(Catalogue.layer),
+  Layer.provide(shop)
+)
 
 /** The runner's part in the cluster, in the shard groups that its configuration names. */
 const memberOf = (address: NodeAddress) =>

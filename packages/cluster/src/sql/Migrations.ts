@@ -10,6 +10,7 @@ import { sql as delivery } from "./migrations/0040_delivery.ts"
 import { sql as checkout } from "./migrations/0050_checkout.ts"
 import { sql as hot } from "./migrations/0060_hot.ts"
 import { sql as campaigns } from "./migrations/0070_campaigns.ts"
+import { sql as channels } from "./migrations/0080_channels.ts"
 import { sql as requests } from "./migrations/0085_requests.ts"
 
 const numbered: Readonly<Record<string, string>> = {
@@ -21,6 +22,7 @@ const numbered: Readonly<Record<string, string>> = {
   "0050_checkout": checkout,
   "0060_hot": hot,
   "0070_campaigns": campaigns,
+  "0080_channels": channels,
   "0085_requests": requests
 }
 

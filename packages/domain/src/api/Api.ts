@@ -5,9 +5,18 @@ import { CartApi } from "./CartApi.ts"
 import { DeliveryApi } from "./DeliveryApi.ts"
 import { Entrance } from "./Entrance.ts"
 import { EventApi } from "./EventApi.ts"
+import { InboxApi } from "./InboxApi.ts"
 import { MemberApi } from "./MemberApi.ts"
 import { ProductApi } from "./ProductApi.ts"
 import { RequestApi } from "./RequestApi.ts"
 
-export const HikyakuApi = CartApi.merge(ProductApi, EventApi, MemberApi, CampaignApi, DeliveryApi, RequestApi, AdminApi)
-  .middleware(Entrance)
+export const HikyakuApi = CartApi.merge(
+  ProductApi,
+  EventApi,
+  MemberApi,
+  CampaignApi,
+  DeliveryApi,
+  RequestApi,
+  AdminApi,
+  InboxApi
+).middleware(Entrance)

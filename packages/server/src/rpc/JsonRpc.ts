@@ -5,8 +5,9 @@
  * One parser lives for one HTTP body: it hands the server requests under ids of its own, and puts the answers back under
  * the caller's.
  */
-import type { Rpc, RpcGroup, RpcMessage, RpcSerialization } from "@effect/rpc"
+import { type Rpc, type RpcGroup, type RpcMessage, RpcSchema, type RpcSerialization } from "@effect/rpc"
 import { badInput, reasonMax } from "@hikyaku/domain/api/BadInput"
+import { Schema } from "effect"
 import { payloadOf, unknownMethod } from "./RequestGuard.ts"
 
 /** Calls in one batch. */
@@ -148,6 +149,11 @@ class Exchange {
     }
     if (params !== undefined && !isObject(params)) {
       const error = badInput("params", "must be an object: parameters are given by name")
+      if (!notification) this.refuse(known, codes.badInput, error.message, { ...error })
+      return []
+    }
+    if ("successSchema" in rpc && Schema.isSchema(rpc.successSchema) && RpcSchema.isStreamSchema(rpc.successSchema)) {
+      const error = badInput("", "this method answers with a stream: call it over the WebSocket")
       if (!notification) this.refuse(known, codes.badInput, error.message, { ...error })
       return []
     }
