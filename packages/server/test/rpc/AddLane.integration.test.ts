@@ -114,7 +114,9 @@ layer(TestApi.layer(), { excludeTestServices: true })("the fast lane", (it) => {
       )
       yield* send(first!, ...others)
       const { exits, sizes } = yield* collect(frames, 200)
-      const sequences = tickets.map((_, n) => (exits.get(String(n))?.value as { readonly sequence: number } | undefined)?.sequence)
+      const sequences = tickets.map((_, n) =>
+        (exits.get(String(n))?.value as { readonly sequence: number } | undefined)?.sequence
+      )
       expect(sequences).toEqual(tickets.map((_, n) => n + 1))
       expect(Math.max(...sizes)).toBeGreaterThan(50)
     }).pipe(Effect.provide(TestApi.webSocketClient)))
