@@ -70,7 +70,7 @@ layer(TheScene.layer({ runners: 2, gateways: 2 }), { excludeTestServices: true, 
           const unlock = yield* lockRow(books, product)
           const first = yield* mintTicket
           const second = yield* mintTicket
-          // Asked through a gateway that dies: the successor never hears of it, so that no key but the fence can tell them apart.
+          // Asked through a gateway that dies: the successor never hears of it, so that the ticket's key tells nothing.
           const doomed = gateways[1]!
           const front = yield* openFront(doomed.url, history)
           const asking = yield* Effect.fork(front.tell(product, onePiece(first)))
