@@ -16,6 +16,7 @@ import * as OnSite from "@hikyaku/cluster/delivery/OnSite"
 import type { Provider } from "@hikyaku/cluster/delivery/Provider"
 import * as Push from "@hikyaku/cluster/delivery/Push"
 import { checkRecipients } from "@hikyaku/cluster/delivery/RecipientCheck"
+import { withRequests } from "@hikyaku/cluster/delivery/RequestRenderer"
 import * as Smtp from "@hikyaku/cluster/delivery/Smtp"
 import type { Spool } from "@hikyaku/cluster/delivery/Spool"
 import * as SpoolPostgres from "@hikyaku/cluster/delivery/SpoolPostgres"
@@ -66,7 +67,10 @@ const dispatcher = <E, R>(
 ) =>
   Layer.unwrapEffect(Effect.gen(function*() {
     const settings = yield* dispatcherConfig({ account, channels: [channel], limits })
-    return ClusterRunner.dispatcher({ ...settings, ...patch }, yield* checkRecipients(yield* makeRender))
+    return ClusterRunner.dispatcher(
+      { ...settings, ...patch },
+      yield* checkRecipients(yield* withRequests(yield* makeRender))
+    )
   })).pipe(Layer.provide(provider))
 
 /** How channels without lists of their own are dispatched: results are there at once. */
