@@ -33,9 +33,15 @@ const setUp = Config.all({
   minutes: Config.withDefault(Config.number("HIKYAKU_KILL_MINUTES"), 2)
 })
 
-/** How often the log of a member says that it dispatches: once per takeover. */
-const takeovers = (member: Member) =>
-  Effect.promise(async () => (await fs.readFile(member.log, "utf8").catch(() => "")).split("Dispatching").length - 1)
+/** Number of the last takeover of which the log of a member tells; 0 before the first. */
+const lastTakeover = (member: Member) =>
+  Effect.promise(async () => {
+    const lines = (await fs.readFile(member.log, "utf8").catch(() => "")).split("\n")
+    const epochs = lines.filter((line) => line.includes("Dispatching")).map((line) =>
+      Number(/epoch=(\d+)/.exec(line)?.[1])
+    )
+    return Math.max(0, ...epochs)
+  })
 
 const startSandbox = Effect.gen(function*() {
   const folder = yield* temporaryFolder("sandbox")
@@ -125,23 +131,18 @@ describe("G9, G10, G11, G12: the runner that sends a batch is killed twice (kill
             Duration.minutes(minutes)
           )
         const kills: Array<{ readonly at: number; readonly until: number }> = []
-        const seen = new Map<string, number>()
         for (const share of [0.25, 0.55]) {
           yield* listed(share)
-          // The one that took the account over last.
-          const counts = yield* Effect.forEach(
-            runners,
-            (runner) => Effect.map(takeovers(runner), (n) => ({ runner, n }))
-          )
-          const owner = counts.find(({ n, runner }) => n > (seen.get(runner.name) ?? 0))?.runner
-          if (owner === undefined) return yield* Effect.dieMessage("nobody dispatches")
+          // The one that took the account over last: it moves when a runner joins.
+          const epochs = yield* Effect.forEach(runners, lastTakeover)
+          const last = Math.max(...epochs)
+          const owner = runners[epochs.indexOf(last)]
+          if (owner === undefined || last === 0) return yield* Effect.dieMessage("nobody dispatches")
           const at = Date.now()
-          for (const { n, runner } of counts) seen.set(runner.name, n)
           yield* owner.kill
-          const total = counts.reduce((sum, { n }) => sum + n, 0)
           yield* until(
             "another dispatches",
-            Effect.map(Effect.forEach(runners, takeovers), (all) => all.reduce((sum, n) => sum + n, 0) > total),
+            Effect.map(Effect.forEach(runners, lastTakeover), (all) => Math.max(...all) > last),
             "60 seconds"
           )
           // Slots of the one that was killed are withheld for as long as their requests may be under way.
