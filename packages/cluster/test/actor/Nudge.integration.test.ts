@@ -33,4 +33,18 @@ describe("nudges between processes", () => {
         where query like 'LISTEN%' and datname = current_database()`
       yield* heard
     }).pipe(Effect.orDie))
+
+  it.scopedLive("R25: end with their process, whatever is still listened to", () =>
+    Effect.gen(function*() {
+      const { url } = yield* freshDatabase()
+      const database = PgClient.layer({ url: Redacted.make(url), maxConnections: 3 })
+      yield* Effect.gen(function*() {
+        const sql = yield* SqlClient.SqlClient
+        const nudge = yield* Nudge.Nudge
+        yield* Effect.forkScoped(nudge.beyond("work", nudge.told("work")))
+        const listening = sql<{ readonly n: number }>`select count(*)::int as n from pg_stat_activity
+          where query like 'LISTEN%' and datname = current_database()`
+        yield* Effect.repeat(listening, { until: (rows) => rows[0]?.n === 1 })
+      }).pipe(Effect.scoped, Effect.provide(Nudge.layerWith(Duration.days(1)).pipe(Layer.provideMerge(database))))
+    }).pipe(Effect.orDie), 30_000)
 })
