@@ -85,8 +85,7 @@ const make = (connectionFor: Duration.Duration) =>
             const again = resting.get(topic)
             resting.delete(topic)
             if (again === true) send(topic)
-          })),
-          Effect.interruptible
+          }))
         )
       )
     }
@@ -102,9 +101,7 @@ const make = (connectionFor: Duration.Duration) =>
           Effect.as(Duration.zero),
           Effect.catchAllCause(() => Effect.succeed(listenRest)),
           Effect.flatMap(Effect.sleep),
-          Effect.forever,
-          // Begun where a layer is built, which is not interruptible; a process that ends waits for nobody's next word (R25).
-          Effect.interruptible
+          Effect.forever
         )
       )
     }

@@ -39,12 +39,16 @@ describe("nudges between processes", () => {
       const { url } = yield* freshDatabase()
       const database = PgClient.layer({ url: Redacted.make(url), maxConnections: 3 })
       yield* Effect.gen(function*() {
-        const sql = yield* SqlClient.SqlClient
-        const nudge = yield* Nudge.Nudge
+        // As a process builds its layers.
+        const context = yield* Effect.uninterruptible(
+          Layer.build(Nudge.layerWith(Duration.days(1)).pipe(Layer.provideMerge(database)))
+        )
+        const sql = Context.get(context, SqlClient.SqlClient)
+        const nudge = Context.get(context, Nudge.Nudge)
         yield* Effect.forkScoped(nudge.beyond("work", nudge.told("work")))
         const listening = sql<{ readonly n: number }>`select count(*)::int as n from pg_stat_activity
           where query like 'LISTEN%' and datname = current_database()`
         yield* Effect.repeat(listening, { until: (rows) => rows[0]?.n === 1 })
-      }).pipe(Effect.scoped, Effect.provide(Nudge.layerWith(Duration.days(1)).pipe(Layer.provideMerge(database))))
+      }).pipe(Effect.scoped)
     }).pipe(Effect.orDie), 30_000)
 })
