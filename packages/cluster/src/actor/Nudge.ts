@@ -85,7 +85,8 @@ const make = (connectionFor: Duration.Duration) =>
             const again = resting.get(topic)
             resting.delete(topic)
             if (again === true) send(topic)
-          }))
+          })),
+          Effect.interruptible
         )
       )
     }
@@ -101,7 +102,9 @@ const make = (connectionFor: Duration.Duration) =>
           Effect.as(Duration.zero),
           Effect.catchAllCause(() => Effect.succeed(listenRest)),
           Effect.flatMap(Effect.sleep),
-          Effect.forever
+          Effect.forever,
+          // Begun where a layer is built, which may not be interruptible; a process that ends waits for nobody's next word (R25).
+          Effect.interruptible
         )
       )
     }
