@@ -15,7 +15,9 @@ import { describe, expect, it } from "vitest"
 import { freshId, wire } from "./CellHouse.ts"
 
 /** What JSON can say, and so what a command may be. */
-const json = fc.jsonValue({ maxDepth: 4 }).map((value) => JSON.parse(JSON.stringify(value)) as unknown)
+// MessagePack's decoder renames the key __proto__, on purpose: no command of ours has one.
+const json = fc.jsonValue({ maxDepth: 4 }).map((value) => JSON.stringify(value))
+  .filter((text) => !text.includes("__proto__")).map((text) => JSON.parse(text) as unknown)
 const wellFormed = fc.string({ unit: "grapheme" })
 const command = fc.record({
   actor: wellFormed,
