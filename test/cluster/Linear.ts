@@ -189,7 +189,12 @@ const operationsOf = (attempts: ReadonlyArray<Attempt>, facts: Facts): ReadonlyA
       const reply = replyOf(each)
       if (reply !== null && givenUpTags.has(reply._tag)) {
         const tag = reply._tag as "TimedOut" | "Cancelled" | "Released"
-        put({ call: each.calledAt, input: release(ticket, tag), answer: answered(each.answeredAt, { _tag: tag }) })
+        // To a repeat the gateway may have said no more than how the ticket stands: that gives nothing up.
+        if (tries.length > 1) {
+          if (mayHaveEnded(facts, ticket, tag)) putUnheard(each.calledAt, release(ticket, tag))
+        } else {
+          put({ call: each.calledAt, input: release(ticket, tag), answer: answered(each.answeredAt, { _tag: tag }) })
+        }
       } else if (reply === null && mayHaveEnded(facts, ticket, "TimedOut")) {
         putUnheard(each.calledAt, release(ticket, "TimedOut"))
       }

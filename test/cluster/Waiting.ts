@@ -27,7 +27,7 @@ export const lockRow = ({ sql }: Books, product: ProductId): Effect.Effect<Effec
 /** Names of the runners whose commits wait for a lock now. */
 const waiting = ({ sql }: Books): Effect.Effect<ReadonlyArray<string>> =>
   sql<{ readonly name: string }>`select distinct usename as name from pg_stat_activity
-    where wait_event_type = 'Lock' and application_name = 'hikyaku-journal' and usename like 'runner-%'`.pipe(
+    where wait_event_type = 'Lock' and application_name like 'hikyaku-journal%' and usename like 'runner-%'`.pipe(
     Effect.map((rows) => rows.map(({ name }) => name)),
     Effect.orDie
   )

@@ -115,6 +115,8 @@ export const Explanation = Schema.Struct({
     notBefore: Schema.Number,
     deadline: Schema.Number,
     sentAt: Schema.NullOr(Schema.Number),
+    /** Why it was not sent, or why the provider refused it. */
+    reason: Schema.NullOr(Schema.String),
     /** Why this channel and this hour, where they are not the campaign's first. */
     why: Schema.NullOr(Schema.String)
   })),

@@ -66,7 +66,9 @@ const verdictOf = ({ considered, decisions, delivery, run }: Parts): string => {
       case "unknown":
         return `handed to the provider, which never said whether it was sent; it counts as sent`
       default:
-        return `accepted for ${delivery.channel}, but not sent: ${delivery.status}`
+        return `accepted for ${delivery.channel}, but not sent (${delivery.status})${
+          delivery.reason === null ? "" : `: ${delivery.reason}`
+        }`
     }
   }
   if (last !== undefined) return `${last.decision} by the ${last.stage} stage: ${last.reason}`
@@ -114,7 +116,7 @@ const make = Effect.gen(function*() {
       const [delivery = null] = yield* stored(
         Effect.flatMap(
           sql`select id, channel, status, ${ms("not_before")} as "notBefore", ${ms("deadline")} as deadline,
-              ${ms("sent_at")} as "sentAt", why
+              ${ms("sent_at")} as "sentAt", reason, why
             from delivery where id = ${deliveryId(id, member)}`,
           decodeDelivery
         )
