@@ -32,7 +32,19 @@ export default defineWorkspace([
   mergeConfig(shared, {
     test: {
       name: "cluster",
-      include: ["test/{cluster,soak}/**/*.test.ts"],
+      include: ["test/cluster/**/*.test.ts"],
+      exclude: ["test/cluster/Freeze.test.ts"],
+      globalSetup: ["test/PostgresSetup.ts"],
+      testTimeout: bound,
+      hookTimeout: bound,
+      fileParallelism: false
+    }
+  }),
+  // On demand (`npm run test:failures`): the youngest, which have not run often enough to be relied on by every change.
+  mergeConfig(shared, {
+    test: {
+      name: "failures",
+      include: ["test/cluster/Freeze.test.ts", "test/soak/**/*.test.ts"],
       globalSetup: ["test/PostgresSetup.ts"],
       testTimeout: bound,
       hookTimeout: bound,

@@ -29,7 +29,7 @@ const seed = values.seed ?? String(Date.now() % 1_000_000)
 process.stderr.write(`Soak of ${minutes} min with --seed ${seed}\n`)
 const { status } = spawnSync(
   "npx",
-  ["vitest", "run", "test/soak", "--project=cluster", "--disableConsoleIntercept=true"],
+  ["vitest", "run", "test/soak", "--project=failures", "--disableConsoleIntercept=true"],
   { stdio: "inherit", env: { ...process.env, HIKYAKU_SOAK_MINUTES: String(minutes), HIKYAKU_SOAK_SEED: seed } }
 )
 process.exit(status ?? 1)

@@ -122,7 +122,8 @@ describe("G9, G10: the sandbox's testimony survives kill -9", () => {
         expect(after.violations.total).toBeGreaterThanOrEqual(told.throttled)
         expect(after.violations.total).toBeLessThanOrEqual(told.throttled + 6)
         expect(after.cutByDeath).toBeLessThanOrEqual(6)
-        expect(after.peakConcurrency.total).toBe(5)
+        // Four are allowed; of the six clients one or two are being refused at the same time.
+        expect([5, 6]).toContain(after.peakConcurrency.total)
         expect(after.processes).toBe(2)
         // The report is what the lines say, counted by somebody else.
         const counted = recount(before)
