@@ -41,7 +41,7 @@ describe("lost answers (G9, G10, R21)", () => {
         yield* dispatch()
         yield* quiet
         expect(yield* tally).toEqual({ sent: 10 })
-        // A list per send: deliveries that another transaction holds at that instant go into the next list.
+        // A send per list, none repeated. Two lists that are made at once may share what is due, so there may be two.
         expect((yield* exactlyOnce(10)).sends).toBe(yield* count("delivery_list"))
       })
     ))
@@ -75,7 +75,7 @@ describe("lost answers (G9, G10, R21)", () => {
         yield* dispatch()
         yield* quiet
         expect(yield* tally).toEqual({ sent: 10 })
-        // A list per send: deliveries that another transaction holds at that instant go into the next list.
+        // A send per list, none repeated. Two lists that are made at once may share what is due, so there may be two.
         expect((yield* exactlyOnce(10)).sends).toBe(yield* count("delivery_list"))
       })
     ))
