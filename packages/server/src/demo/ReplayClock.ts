@@ -18,7 +18,7 @@ export interface Backlog {
   readonly outbox: number
   /** Events of the log that are not judged yet. */
   readonly events: number
-  /** Runs that page through their members. */
+  /** Runs that page through their members; one that begins later is not due yet. */
   readonly runs: number
   /** Deliveries that are due or on their way, and outcomes that their members do not know yet. */
   readonly deliveries: number
@@ -113,7 +113,8 @@ const make = Effect.gen(function*() {
       (select count(*) from (select from outbox limit ${countMax}) o)::int as outbox,
       (select coalesce(sum(p.next_offset - 1 - c."offset"), 0) from event_partition p
         join consumer_offset c on c.partition = p.partition and c.consumer = 'judge')::int as events,
-      (select count(*) from run where status = 'running')::int as runs,
+      (select count(*) from run where status = 'running'
+        and (begins_at is null or begins_at <= (select shop_now())))::int as runs,
       delivery_backlog(${countMax})::int as deliveries,
       (select count(*) from checkout_order where state in ('holding', 'buying', 'releasing', 'undoing'))::int as orders,
       (select count(*) from ticket_given_up)::int as tickets,
@@ -128,6 +129,7 @@ const make = Effect.gen(function*() {
   >`select (extract(epoch from min(due)) * 1000)::float8 as due from (
       select min(due_at) as due from product where due_at > (select shop_now())
       union all select min(due_at) from campaign where due_at > (select shop_now())
+      union all select min(begins_at) from run where status = 'running' and begins_at > (select shop_now())
       union all select min(not_before) from delivery where status = 'due' and not_before > (select shop_now())
     ) d`.pipe(Effect.map((rows) => rows[0]?.due ?? null))
 

@@ -87,6 +87,37 @@ describe("R6: the replay's clock", () => {
       expect(yield* clock.backlog).toMatchObject({ timers: 0, outbox: 0 })
     }).pipe(Effect.provide(shop)), 60_000)
 
+  it.scopedLive("rests where a run begins, and waits for none that begins later", () =>
+    Effect.gen(function*() {
+      const sql = yield* SqlClient.SqlClient
+      const clock = yield* ReplayClock.ReplayClock
+      const began: Array<readonly [string, number]> = []
+      const run = (id: string, beginsAt: number) =>
+        sql`insert into run (id, campaign, version, cause, parameters, class, priority, started_at, begins_at, deadline)
+          values (${id}, 'c', 1, '{}', '{}', 'realtime', 0, to_timestamp(${beginsAt / 1000}::float8),
+            to_timestamp(${beginsAt / 1000}::float8), to_timestamp(${(start + 1_440 * minute) / 1000}::float8))`
+      /** What the run worker does: it takes no run before its time. */
+      yield* Effect.forkScoped(
+        sql<{ readonly id: string; readonly at: number }>`update run set status = 'finished'
+          where status = 'running' and begins_at <= shop_now()
+          returning id, (extract(epoch from shop_now()) * 1000)::float8 as at`.pipe(
+          Effect.tap((rows) => Effect.sync(() => began.push(...rows.map(({ at, id }) => [id, at] as const)))),
+          Effect.repeat(Schedule.spaced("5 millis"))
+        )
+      )
+      yield* Effect.forkScoped(fireTimers([]))
+      yield* clock.begin(start)
+      // As a stretch of a replay does: its events are judged before the clock has come to the last of them.
+      yield* run("now", start)
+      yield* run("later", start + 50 * minute)
+      yield* run("beyond", start + 90 * minute)
+      yield* product("timer", start + 9 * minute)
+      yield* clock.settle
+      expect(began).toEqual([["now", start]])
+      yield* clock.pass(start + 60 * minute)
+      expect(began).toEqual([["now", start], ["later", start + 50 * minute]])
+    }).pipe(Effect.provide(shop)), 60_000)
+
   it.scoped("says what it waits for when nothing moves any more", () =>
     Effect.gen(function*() {
       const sql = yield* SqlClient.SqlClient
