@@ -291,6 +291,14 @@ export const mutations = [
     project: "integration",
     test: "packages/cluster/test/actor/Detector.integration.test.ts"
   },
+  {
+    id: "a false alarm makes a prober more patient",
+    rule: "R22",
+    file: "packages/cluster/src/actor/Suspicion.ts",
+    find: "Math.min(missesMax, this.needed + missesStep)",
+    replace: "this.needed",
+    ...actorTest("Suspicion")
+  },
 
   // --- Stock ---------------------------------------------------------------------------------------------------------
   {

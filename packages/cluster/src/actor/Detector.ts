@@ -2,19 +2,20 @@
  * Finds runners that are gone or hung sooner than the cluster library does (R22): every member probes the runners; two
  * probers that agree, or the only other one there is, take a runner out of service; whoever reaches it again puts it back.
  * Never more than half of the runners are out, since then it is more likely the probers that are cut off. A false alarm
- * costs a hand-off and no more: the fence decides who may write. A hung runner's sessions are ended in the database, so that
+ * costs a hand-off and no more: the fence decides who may write; but see `Suspicion` for what many of them would cost. A hung runner's sessions are ended in the database, so that
  * its shard locks are free.
  */
 import { RunnerAddress, Runners } from "@effect/cluster"
 import { SqlClient } from "@effect/sql"
-import { Duration, Effect, Layer, Schedule } from "effect"
+import { Clock, Duration, Effect, Layer, Schedule } from "effect"
 import { journalSession, runnerSession } from "../sql/DatabaseSession.ts"
+import { type Miss, Suspicion } from "./Suspicion.ts"
 
 export const probeInterval = Duration.millis(250)
 /** A runner that is silent so long has missed a probe. */
 export const probeTimeout = Duration.millis(1000)
-/** Misses in a row before a prober speaks up. */
-export const missesMax = 2
+/** When the end of a probe was noticed so much too late, the prober itself was held up. */
+const heldUp = Duration.millis(250)
 /** A suspicion is forgotten when it is not renewed. */
 const suspicionAge = "3 seconds"
 
@@ -33,7 +34,12 @@ const make = (self: string) =>
   Effect.gen(function*() {
     const sql = yield* SqlClient.SqlClient
     const runners = yield* Runners.Runners
-    const misses = new Map<string, number>()
+    const suspicions = new Map<string, Suspicion>()
+    const suspicionOf = (address: string): Suspicion => {
+      const known = suspicions.get(address) ?? new Suspicion()
+      suspicions.set(address, known)
+      return known
+    }
 
     const markDown = (address: string) =>
       Effect.gen(function*() {
@@ -70,26 +76,38 @@ const make = (self: string) =>
         yield* Effect.logInfo(`Runner ${row.address} answers again`)
       })
 
+    /** Null: it answers. */
+    const ask = (address: RunnerAddress.RunnerAddress): Effect.Effect<Miss | null> =>
+      Effect.gen(function*() {
+        const began = yield* Clock.currentTimeNanos
+        const answer = yield* runners.ping(address).pipe(
+          Effect.as(null),
+          Effect.catchAllCause(() => Effect.succeed("refused" as const)),
+          Effect.timeoutTo({ duration: probeTimeout, onSuccess: (known) => known, onTimeout: () => "silent" as const })
+        )
+        const tookMs = Number((yield* Clock.currentTimeNanos) - began) / 1e6
+        const late = tookMs > Duration.toMillis(probeTimeout) + Duration.toMillis(heldUp)
+        return answer === "silent" && late ? "unsure" : answer
+      })
+
     const probe = (row: RunnerRow) =>
       Effect.gen(function*() {
         const address = parse(row.address)
         if (address === undefined || row.address === self) return
-        const alive = yield* runners.ping(address).pipe(
-          Effect.timeout(probeTimeout),
-          Effect.as(true),
-          Effect.catchAllCause(() => Effect.succeed(false))
-        )
-        const count = alive ? 0 : (misses.get(row.address) ?? 0) + 1
-        misses.set(row.address, count)
-        if (alive) yield* markUp(row)
-        else if (row.healthy && count >= missesMax) yield* markDown(row.address)
+        const suspicion = suspicionOf(row.address)
+        const miss = yield* ask(address)
+        if (miss === null) {
+          suspicion.answered(!row.healthy)
+          return yield* markUp(row)
+        }
+        if (suspicion.missed(miss) && row.healthy) yield* markDown(row.address)
       })
 
     const round = Effect.gen(function*() {
       yield* sql`insert into cluster_member (name) values (${self})
         on conflict (name) do update set seen_at = clock_timestamp()`
       const rows = yield* sql<RunnerRow>`select address, healthy from cluster_runners`
-      for (const [address] of misses) if (!rows.some((row) => row.address === address)) misses.delete(address)
+      for (const [address] of suspicions) if (!rows.some((row) => row.address === address)) suspicions.delete(address)
       yield* Effect.forEach(rows, probe, { concurrency: 16, discard: true })
     })
 
