@@ -39,6 +39,9 @@ export interface Line {
 
 /** How long a shopper asks again who has got no outcome, ms: longer than any failover. */
 const persistence = 40_000
+/** How long one attempt to make a product known may take, and how long it is tried again. */
+const defineWithin = "5 seconds"
+const definePersistence = "2 minutes"
 /** Rest before asking again, ms, at most. */
 const againMax = 300
 /** Tickets of old visits that are asked for again some time. */
@@ -177,8 +180,10 @@ export const openProduct = (
 ): Effect.Effect<void> =>
   Effect.gen(function*() {
     yield* front.client.product.define({ product, name: product, cartMs: 6 * 3_600_000, ...settings }).pipe(
+      // A call whose answer is lost must not be waited for: nobody else would ever bring products again.
+      Effect.timeout(defineWithin),
       Effect.sandbox,
-      Effect.retry(Schedule.intersect(Schedule.recurs(60), Schedule.spaced("250 millis"))),
+      Effect.retry(Schedule.upTo(Schedule.spaced("250 millis"), definePersistence)),
       Effect.orDie
     )
     yield* insist(
