@@ -29,6 +29,22 @@ export interface Facts {
   readonly outcomes: ReadonlyMap<TicketId, string>
   /** Why tickets are barred that were given up while they held nothing; kept for longer than any test lasts. */
   readonly tombstones: ReadonlyMap<TicketId, string>
+  readonly places: Places
+}
+
+/**
+ * In which order rows were written, as numbers that are compared within one product: an actor's commits follow one another, so
+ * their transactions' numbers do. It tells a search where to begin; no verdict rests on it.
+ */
+export interface Places {
+  /** Of the outcomes of adds, by ticket. */
+  readonly adds: ReadonlyMap<TicketId, number>
+  /** Of the last change of each ticket's allocation, place in line and tombstone. */
+  readonly allocations: ReadonlyMap<TicketId, number>
+  readonly waits: ReadonlyMap<TicketId, number>
+  readonly tombstones: ReadonlyMap<TicketId, number>
+  /** Of what came in, by product and the pieces that had come in by then. */
+  readonly intakes: ReadonlyMap<ProductId, ReadonlyMap<number, number>>
 }
 
 export interface Watch {
@@ -46,6 +62,11 @@ export interface Books {
   readonly facts: Effect.Effect<Facts, SqlError>
   /** Tickets among these that hold stock now. */
   readonly holding: (tickets: ReadonlyArray<TicketId>) => Effect.Effect<ReadonlyArray<Allocation>, SqlError>
+}
+
+/** When a row was written. */
+interface Placed {
+  readonly place: number
 }
 
 const make = (sql: SqlClient.SqlClient): Books => {
@@ -92,19 +113,45 @@ const make = (sql: SqlClient.SqlClient): Books => {
         return { rounds: () => rounds, problems }
       }),
     facts: Effect.gen(function*() {
-      const allocations = yield* sql<Allocation>`select product, ticket::text as ticket, member, quantity,
-        sequence::float8 as sequence, status from allocation order by product, sequence`
-      const waits = yield* sql<{ readonly ticket: string; readonly status: string }>`
-        select ticket::text as ticket, status from ticket_wait`
-      const outcomes = yield* sql<{ readonly ticket: string; readonly tag: string }>`
-        select command::text as ticket, reply->>'_tag' as tag from outcome where kind = 'Product'`
-      const tombstones = yield* sql<{ readonly ticket: string; readonly reason: string }>`
-        select ticket::text as ticket, reason from ticket_tombstone`
+      const allocations = yield* sql<Allocation & Placed>`select product, ticket::text as ticket, member, quantity,
+        sequence::float8 as sequence, status, xmin::text::float8 as place from allocation order by product, sequence`
+      const waits = yield* sql<Placed & { readonly ticket: string; readonly status: string }>`
+        select ticket::text as ticket, status, xmin::text::float8 as place from ticket_wait`
+      // Rows of one commit stand in the order in which they were decided: a part of the transaction's number keeps it.
+      const outcomes = yield* sql<
+        Placed & {
+          readonly product: string
+          readonly command: string
+          readonly tag: string
+          readonly takenIn: number | null
+        }
+      >`select actor as product, command::text as command, reply->>'_tag' as tag,
+          (reply->>'takenIn')::float8 as "takenIn",
+          xmin::text::float8 + row_number() over (partition by xmin::text order by tableoid, ctid)::float8 / 100000 as place
+        from outcome where kind = 'Product'`
+      const tombstones = yield* sql<Placed & { readonly ticket: string; readonly reason: string }>`
+        select ticket::text as ticket, reason, xmin::text::float8 as place from ticket_tombstone`
+      const intakes = new Map<ProductId, Map<number, number>>()
+      for (const { place, product, takenIn } of outcomes) {
+        if (takenIn === null) continue
+        const known = intakes.get(product)
+        if (known === undefined) intakes.set(product, new Map([[takenIn, place]]))
+        else if (!known.has(takenIn)) known.set(takenIn, place)
+      }
+      const placesOf = (rows: ReadonlyArray<Placed & { readonly ticket: string }>) =>
+        new Map(rows.map(({ place, ticket }) => [ticket, place]))
       return {
         tombstones: new Map(tombstones.map((row) => [row.ticket, row.reason])),
         allocations: new Map(allocations.map((row) => [row.ticket, row])),
         waits: new Map(waits.map((row) => [row.ticket, row.status])),
-        outcomes: new Map(outcomes.map((row) => [row.ticket, row.tag]))
+        outcomes: new Map(outcomes.map((row) => [row.command, row.tag])),
+        places: {
+          adds: new Map(outcomes.map(({ command, place }) => [command, place])),
+          allocations: placesOf(allocations),
+          waits: placesOf(waits),
+          tombstones: placesOf(tombstones),
+          intakes
+        }
       }
     }),
     holding: (tickets) =>

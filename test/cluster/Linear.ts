@@ -34,10 +34,11 @@ const release = (ticket: string, reason: "Released" | "Cancelled" | "TimedOut"):
 const answered = (at: number | null, output: ProductReply): ProductOperation["answer"] =>
   at === null ? null : { at, output }
 
-/** Where an operation most likely took effect, for the search to begin with. */
+/** An operation, and where it most likely took effect, for the search to begin with. */
 interface Placed {
   readonly operation: ProductOperation
-  readonly guess: number
+  /** Where its row stands among the product's, if it wrote one. */
+  readonly place: number | undefined
 }
 
 /** How a ticket's row is marked that was given up for a reason. */
@@ -70,27 +71,25 @@ const recordedOutcome = (facts: Facts, ticket: string): ProductReply | null => {
 }
 
 /**
- * When each allocation took effect at the latest: its number is its place, so before whatever with a higher number was
- * answered. Where the search begins; the verdict does not depend on it.
+ * The order in which the search tries operations: that of the rows, and what wrote none where it was answered. A row's instant
+ * is the latest at which it can have been written: before whatever wrote a later one was answered.
  */
-const latestByNumber = (
-  adds: ReadonlyMap<string, ReadonlyArray<Attempt>>,
-  facts: Facts
-): ReadonlyMap<string, number> => {
-  const numbered = [...adds].flatMap(([ticket, tries]) => {
-    const row = facts.allocations.get(ticket)
-    const at = tries.reduce(
-      (least, each) => replyOf(each)?._tag === "Allocated" ? Math.min(least, each.answeredAt ?? Infinity) : least,
-      Number.POSITIVE_INFINITY
-    )
-    return row === undefined ? [] : [{ ticket, sequence: row.sequence, at }]
-  }).toSorted((a, b) => b.sequence - a.sequence)
+const likelyOrder = (all: ReadonlyArray<Placed>): ReadonlyArray<ProductOperation> => {
+  const rows = all.filter(({ place }) => place !== undefined).toSorted((a, b) => (b.place ?? 0) - (a.place ?? 0))
+  const latest = new Map<Placed, number>()
   let least = Number.POSITIVE_INFINITY
-  return new Map(numbered.map(({ at, sequence, ticket }) => {
-    least = Math.min(least, at)
-    // Ticks are whole: a part of one keeps the order of those that share it.
-    return [ticket, least - 1 / (sequence + 1)] as const
-  }))
+  for (const each of rows) {
+    least = Math.min(least, each.operation.answer?.at ?? Number.POSITIVE_INFINITY)
+    latest.set(each, least)
+  }
+  const guess = (each: Placed): number => latest.get(each) ?? each.operation.answer?.at ?? Number.POSITIVE_INFINITY
+  // Where instants are equal, one row was known to stand before another's answer: in the order of the rows.
+  return all.map((each) => [guess(each), each] as const)
+    .toSorted(([a, one], [b, other]) =>
+      (a === b ? 0 : a - b) || (one.place ?? Infinity) - (other.place ?? Infinity) ||
+      one.operation.call - other.operation.call
+    )
+    .map(([, { operation }]) => operation)
 }
 
 /**
@@ -99,13 +98,26 @@ const latestByNumber = (
  * answer nobody heard only what the rows say can have happened, and of equal ones the earliest, which can stand for all.
  */
 const operationsOf = (attempts: ReadonlyArray<Attempt>, facts: Facts): ReadonlyArray<ProductOperation> => {
+  const { places } = facts
   const placed: Array<Placed> = []
-  const put = (operation: ProductOperation, guess = operation.answer?.at ?? Number.POSITIVE_INFINITY) =>
-    placed.push({ operation, guess })
-  const unheard = new Map<string, { readonly call: number; readonly input: ProductCommand }>()
-  const putUnheard = (call: number, input: ProductCommand) => {
+  const put = (operation: ProductOperation, place?: number) => placed.push({ operation, place })
+  /** Of the row that giving up for this reason left behind. */
+  const endOf = (ticket: string, reason: keyof typeof closedBy): number | undefined =>
+    facts.allocations.get(ticket)?.status === closedBy[reason]
+      ? places.allocations.get(ticket)
+      : facts.waits.get(ticket) === closedBy[reason]
+      ? places.waits.get(ticket)
+      : facts.tombstones.get(ticket) === reason
+      ? places.tombstones.get(ticket)
+      : undefined
+  const unheard = new Map<string, { readonly call: number; readonly input: ProductCommand; readonly place?: number }>()
+  const putUnheard = (call: number, input: ProductCommand, place?: number) => {
     const name = JSON.stringify(input)
-    unheard.set(name, { call: Math.min(call, unheard.get(name)?.call ?? call), input })
+    unheard.set(name, {
+      call: Math.min(call, unheard.get(name)?.call ?? call),
+      input,
+      ...(place === undefined ? {} : { place })
+    })
   }
   const adds = new Map<string, Array<Attempt>>()
   const restocks = new Map<number, Array<Attempt>>()
@@ -131,17 +143,20 @@ const operationsOf = (attempts: ReadonlyArray<Attempt>, facts: Facts): ReadonlyA
           ? { _tag: tag }
           : null
         const input = release(call.ticket, call.reason)
-        if (output !== null) put({ call: calledAt, input, answer: answered(answeredAt, output) })
-        else if (mayHaveEnded(facts, call.ticket, call.reason)) putUnheard(calledAt, input)
+        const place = endOf(call.ticket, call.reason)
+        if (output !== null) put({ call: calledAt, input, answer: answered(answeredAt, output) }, place)
+        else if (mayHaveEnded(facts, call.ticket, call.reason)) putUnheard(calledAt, input, place)
         break
       }
       case "Confirm": {
         const { quantity, sequence } = reply ?? {}
         const known = reply?._tag === "Allocated" && sequence !== undefined && quantity === undefined
         const input: ProductCommand = { _tag: "ConfirmOffer", ticket: call.ticket }
+        const place = facts.waits.get(call.ticket) === "confirmed" ? places.waits.get(call.ticket) : undefined
         if (known) {
-          put({ call: calledAt, input, answer: answered(answeredAt, { _tag: "Allocated", sequence, expiresAt: 0 }) })
-        } else if (facts.waits.get(call.ticket) === "confirmed") putUnheard(calledAt, input)
+          const output: ProductReply = { _tag: "Allocated", sequence, expiresAt: 0 }
+          put({ call: calledAt, input, answer: answered(answeredAt, output) }, place)
+        } else if (place !== undefined) putUnheard(calledAt, input, place)
         break
       }
       case "ReadStock":
@@ -152,12 +167,13 @@ const operationsOf = (attempts: ReadonlyArray<Attempt>, facts: Facts): ReadonlyA
         break
     }
   }
-  for (const [version, tries] of restocks) {
+  let takenIn = 0
+  for (const [version, tries] of [...restocks].toSorted(([a], [b]) => a - b)) {
     const [first] = tries
     if (first?.call._tag !== "Restock") continue
-    const sure = tries.filter((each) => ["StockLevel", "StaleVersion"].includes(replyOf(each)?._tag ?? ""))
-    const told = sure.find((each) => replyOf(each)?._tag === "StockLevel")
-    const at = sure.reduce((least, each) => Math.min(least, each.answeredAt ?? Infinity), Infinity)
+    takenIn += first.call.pieces
+    const place = places.intakes.get(first.product)?.get(takenIn)
+    const told = tries.find((each) => replyOf(each)?._tag === "StockLevel")
     const input: ProductCommand = {
       _tag: "ChangeStock",
       source: "warehouse",
@@ -166,10 +182,9 @@ const operationsOf = (attempts: ReadonlyArray<Attempt>, facts: Facts): ReadonlyA
       change: { _tag: "Delta", delta: first.call.pieces }
     }
     if (told !== undefined) {
-      put({ call: first.calledAt, input, answer: answered(told.answeredAt, replyOf(told) as ProductReply) })
-    } else put({ call: first.calledAt, input, answer: null }, at)
+      put({ call: first.calledAt, input, answer: answered(told.answeredAt, replyOf(told) as ProductReply) }, place)
+    } else put({ call: first.calledAt, input, answer: null }, place)
   }
-  const latest = latestByNumber(adds, facts)
   for (const [ticket, tries] of adds) {
     const [first] = tries
     if (first?.call._tag !== "Add") continue
@@ -178,12 +193,12 @@ const operationsOf = (attempts: ReadonlyArray<Attempt>, facts: Facts): ReadonlyA
       .toSorted((a, b) => (a.answeredAt ?? 0) - (b.answeredAt ?? 0))
     const input: ProductCommand = { _tag: "AddToCart", ticket, member, quantity, waitlist }
     const call = first.calledAt
-    const guess = facts.outcomes.get(ticket) === "Allocated" ? latest.get(ticket) : undefined
+    const place = places.adds.get(ticket)
     if (heard !== undefined) {
-      put({ call, input, answer: answered(heard.answeredAt, replyOf(heard) as ProductReply) }, guess)
+      put({ call, input, answer: answered(heard.answeredAt, replyOf(heard) as ProductReply) }, place)
     } else if (facts.outcomes.has(ticket)) {
       const output = recordedOutcome(facts, ticket)
-      put({ call, input, answer: output && answered(Number.POSITIVE_INFINITY, output) }, guess ?? call)
+      put({ call, input, answer: output && answered(Number.POSITIVE_INFINITY, output) }, place)
     }
     for (const each of tries) {
       const reply = replyOf(each)
@@ -191,19 +206,18 @@ const operationsOf = (attempts: ReadonlyArray<Attempt>, facts: Facts): ReadonlyA
         const tag = reply._tag as "TimedOut" | "Cancelled" | "Released"
         // To a repeat the gateway may have said no more than how the ticket stands: that gives nothing up.
         if (tries.length > 1) {
-          if (mayHaveEnded(facts, ticket, tag)) putUnheard(each.calledAt, release(ticket, tag))
+          if (mayHaveEnded(facts, ticket, tag)) putUnheard(each.calledAt, release(ticket, tag), endOf(ticket, tag))
         } else {
-          put({ call: each.calledAt, input: release(ticket, tag), answer: answered(each.answeredAt, { _tag: tag }) })
+          const answer = answered(each.answeredAt, { _tag: tag })
+          put({ call: each.calledAt, input: release(ticket, tag), answer }, endOf(ticket, tag))
         }
       } else if (reply === null && mayHaveEnded(facts, ticket, "TimedOut")) {
-        putUnheard(each.calledAt, release(ticket, "TimedOut"))
+        putUnheard(each.calledAt, release(ticket, "TimedOut"), endOf(ticket, "TimedOut"))
       }
     }
   }
-  for (const { call, input } of unheard.values()) put({ call, input, answer: null })
-  return placed.toSorted((a, b) => a.guess - b.guess || a.operation.call - b.operation.call).map((each) =>
-    each.operation
-  )
+  for (const { call, input, place } of unheard.values()) put({ call, input, answer: null }, place)
+  return likelyOrder(placed)
 }
 
 const told = ({ answer, call, input }: ProductOperation): string =>

@@ -93,6 +93,9 @@ export const judge = <State, Input, Output>(
     return answer === null || model.agrees(output, answer.output) ? after : null
   }
 
+  /** Whether nothing has changed; most models give the state itself back then, and its key is dear. */
+  const same = (after: State, state: State, key: string): boolean => after === state || model.key(after) === key
+
   /**
    * Takes what can be next and changes nothing: that it takes effect now closes no way. (Wherever it stands in an
    * explanation, it can be moved here.)
@@ -104,7 +107,7 @@ export const judge = <State, Input, Output>(
       for (const i of candidates()) {
         if (operations[i]!.answer === null) continue
         const after = effect(state, i)
-        if (after === null || model.key(after) !== key) continue
+        if (after === null || !same(after, state, key)) continue
         take(i)
         taken.push(i)
         found = true
@@ -130,6 +133,8 @@ export const judge = <State, Input, Output>(
       if (steps > stepsMax) return null
       const after = effect(state, i)
       if (after === null) continue
+      // What nobody heard of and changes nothing need not have happened: whatever explains the rest with it does without it.
+      if (operations[i]!.answer === null && same(after, state, key)) continue
       take(i)
       const verdict = search(after)
       if (verdict !== false) return verdict
