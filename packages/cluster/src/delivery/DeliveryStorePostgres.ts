@@ -1,6 +1,6 @@
 /** The dispatcher's store on PostgreSQL. One statement per method: each stands or falls as a whole. */
 import { SqlClient, type SqlError } from "@effect/sql"
-import type { ListState, ListStatus } from "@hikyaku/domain/delivery/List"
+import { type ListState, type ListStatus, mayHaveGone } from "@hikyaku/domain/delivery/List"
 import { Effect, Layer } from "effect"
 import {
   DeliveryStore,
@@ -49,7 +49,7 @@ const stateOf = (row: ListRow): ListState => {
       return { status, attempt, reason: reason ?? "" }
     case "uploaded":
     case "sending":
-      return { status, attempt, uploadId: uploadId ?? "" }
+      return { status, attempt, uploadId: uploadId ?? "", ...(doubtful === "send" && { inDoubt: true }) }
     case "sent":
       return { status, attempt, uploadId: uploadId ?? "", sendId: sendId ?? "" }
     case "unknown":
@@ -87,7 +87,8 @@ const changeParameters = ({ from, id, to, waitMs }: ListChange): ReadonlyArray<u
   from.status,
   from.status === "unknown" ? from.of : doubtOf(from),
   to.status,
-  to.status === "unknown" ? to.of : null,
+  // Of a send that is repeated, that the one before it is in doubt.
+  to.status === "unknown" ? to.of : mayHaveGone(to) ? "send" : null,
   "uploadId" in to ? to.uploadId : null,
   "sendId" in to ? to.sendId : null,
   "reason" in to ? to.reason : null,

@@ -177,7 +177,7 @@ select id from list`
 export const expireList = `with list as (
   update delivery_list set status = 'expired', reason = 'deadline passed', updated_at = clock_timestamp()
   where id = $1 and epoch = $2 and status = $3 and attempt = $4 and status in ('queued', 'uploaded')
-    and deadline <= shop_now()
+    and doubtful is null and deadline <= shop_now()
   returning id
 ),
 gone as (
@@ -285,18 +285,23 @@ export const backlog = `select delivery_backlog($1)::float8 as n`
 
 /**
  * Withdraws what has not begun of a cancelled request: of the one named by $1, or of all where it is null. Lists that were
- * uploading when it was cancelled are found later.
+ * uploading when it was cancelled are found later; what a list may have sent already is not withdrawn but unknown (R21).
  */
 export const sweepCancelled = `with list as (
   update delivery_list set status = 'failed', reason = 'the request was cancelled', updated_at = clock_timestamp()
   where status in ('queued', 'uploaded') and ($1::text is null or campaign = '@' || $1)
     and ${ofRequest("delivery_list", "cancelled")}
-  returning id
+  returning id, doubtful
 ),
 gone as (
   update delivery d set status = 'suppressed', reason = 'the request was cancelled'
-  where d.list_id in (select id from list) and d.status = 'listed' or d.request = $1 and d.status = 'due'
+  where d.list_id in (select id from list where doubtful is null) and d.status = 'listed'
+    or d.request = $1 and d.status = 'due'
   returning d.id
+),
+unknown as (
+  update delivery d set status = 'unknown', reason = 'cancelled after a send that got no answer'
+  from list l where l.doubtful is not null and d.list_id = l.id and d.status = 'listed' returning d.id
 )
 select count(*)::float8 as n from gone`
 

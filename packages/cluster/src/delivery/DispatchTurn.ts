@@ -14,7 +14,7 @@ import {
   settle,
   type Shares
 } from "@hikyaku/domain/delivery/Dispatch"
-import { listStep, slotOf } from "@hikyaku/domain/delivery/List"
+import { listStep, mayHaveGone, slotOf } from "@hikyaku/domain/delivery/List"
 import { noCounts, type Operation, slotsMax } from "@hikyaku/domain/delivery/RateLimit"
 import type { Speed } from "@hikyaku/domain/delivery/Request"
 import { Clock, Duration, Effect, FiberSet, type Queue } from "effect"
@@ -205,7 +205,13 @@ export const makeTurns = (
         for (const list of overview.lists) {
           if (busy.has(list.id) || freedAt.has(list.id)) continue
           const { status } = list.state
-          if ((status === "queued" || status === "uploaded") && list.deadline <= overview.now) {
+          const late = (status === "queued" || status === "uploaded") && list.deadline <= overview.now
+          if (mayHaveGone(list.state) && (late || promises.reconciliation !== "retry-key")) {
+            yield* requests.giveUp(
+              list,
+              late ? "deadline passed after a send that got no answer" : "no way to find out"
+            )
+          } else if (late) {
             yield* store.expireList(desk.ownership, list)
             contents.forget(list.id)
           } else if (status === "unknown" && promises.reconciliation !== "history") {

@@ -5,7 +5,7 @@
  * (`unknown`), and is asked of the provider's history once that must be complete (R21): nothing is repeated on a guess.
  */
 import { learnPace, type Pace, predictMs } from "@hikyaku/domain/delivery/Dispatch"
-import { type ListEvent, type ListState, listStep } from "@hikyaku/domain/delivery/List"
+import { type ListEvent, type ListState, listStep, mayHaveGone } from "@hikyaku/domain/delivery/List"
 import type { Operation } from "@hikyaku/domain/delivery/RateLimit"
 import { Clock, Duration, Effect, Schedule } from "effect"
 import { DeliveryStore, type OpenList, type Remainder, resultsMax, type StoreFault } from "./DeliveryStore.ts"
@@ -58,7 +58,9 @@ export interface ListRequests {
   /** How long uploads take, and how long sends take until they are completed. */
   readonly pace: () => { readonly upload: Pace; readonly sending: Pace }
   /** Resolves a doubt about which there is nothing to ask: by the retry key, or by giving up. */
-  readonly resolveWithoutHistory: (list: OpenList) => Effect.Effect<void, StoreFault>
+  readonly resolveWithoutHistory: (list: OpenList) => Effect.Effect<void>
+  /** Reports a list that may have been sent as unknown: nothing will be asked about it any more, and nothing is refunded. */
+  readonly giveUp: (list: OpenList, reason: string) => Effect.Effect<void>
   /** ms after the last sign of a request from which on the provider's history tells of it. */
   readonly settleMs: number
 }
@@ -220,7 +222,10 @@ export const makeRequests = (settings: DispatcherSettings, contents: ListContent
             return yield* isLost(list, begun, outcome.reason)
           case "Refused": {
             const reason = `${outcome.where}: ${outcome.reason}`
-            yield* close(list, begun, { _tag: "Refused", reason }, { status: "failed", reason })
+            // That a repeat is refused does not say that nothing came of the send before it.
+            yield* mayHaveGone(begun)
+              ? close(list, begun, { _tag: "GivenUp", reason }, { status: "unknown", reason })
+              : close(list, begun, { _tag: "Refused", reason }, { status: "failed", reason })
             return answered
           }
         }
@@ -330,6 +335,9 @@ export const makeRequests = (settings: DispatcherSettings, contents: ListContent
         return answered
       })
 
+    const giveUp = (list: OpenList, reason: string): Effect.Effect<void> =>
+      Effect.asVoid(close(list, list.state, { _tag: "GivenUp", reason }, { status: "unknown", reason }))
+
     const requests: ListRequests = {
       settleMs,
       pace: () => ({ upload: uploadPace, sending: sendingPace }),
@@ -358,15 +366,16 @@ export const makeRequests = (settings: DispatcherSettings, contents: ListContent
       resolveWithoutHistory: (list) =>
         Effect.gen(function*() {
           const { state } = list
-          if (state.status !== "unknown") return
           // An upload sends nothing, so it may be repeated; a send only where the provider recognises the repeat.
-          if (state.of === "upload" || promises.reconciliation === "retry-key") {
-            yield* change(list, state, { _tag: "NotDone" })
-            return
+          if (state.status === "unknown" && state.of === "upload") {
+            return yield* change(list, state, { _tag: "NotDone" })
           }
-          const reason = "no answer to the send, and no way to find out"
-          yield* close(list, state, { _tag: "GivenUp", reason }, { status: "unknown", reason })
-        })
+          if (state.status === "unknown" && promises.reconciliation === "retry-key") {
+            return yield* change(list, state, { _tag: "RepeatDue" })
+          }
+          yield* giveUp(list, "no answer to the send, and no way to find out")
+        }),
+      giveUp
     }
     return requests
   })

@@ -243,6 +243,58 @@ describe("deadlines in a list (G13)", () => {
     ))
 })
 
+describe("a send in doubt (R19, R21)", () => {
+  /** The list's send was begun, got no answer, and is about to be repeated with its key. */
+  const inDoubt = Effect.gen(function*() {
+    const { list, store } = yield* made
+    const steps: ReadonlyArray<ListEvent | null> = [
+      null,
+      { _tag: "UploadAccepted", uploadId: "u" },
+      null,
+      { _tag: "OutcomeLost" },
+      { _tag: "RepeatDue" }
+    ]
+    let state = list.state
+    for (const step of steps) {
+      const to = after(state, step ?? { _tag: "RequestBegun" })
+      if (step === null) yield* store.begin(first, [{ id: list.id, state }])
+      else expect(yield* store.change({ id: list.id, from: state, to })).toBe(true)
+      state = to
+    }
+    return { list: { ...list, state }, store }
+  })
+
+  it.scopedLive("is neither expired nor made due again when its deadline passes", () =>
+    inHouse(
+      {},
+      Effect.gen(function*() {
+        const { list, store } = yield* inDoubt
+        expect((yield* store.overview(first, ["mail"], 10)).lists[0]?.state).toEqual(list.state)
+        yield* deadlinePasses("delivery_list")
+        expect(yield* store.expireList(first, list)).toBe(false)
+        expect(yield* tally).toEqual({ listed: 10 })
+        expect(yield* count("delivery_refund")).toBe(0)
+      })
+    ))
+
+  it.scopedLive("is unknown and not withdrawn when its request is cancelled", () =>
+    inHouse(
+      {},
+      Effect.gen(function*() {
+        const { store } = yield* inDoubt
+        const sql = yield* SqlClient.SqlClient
+        yield* sql`insert into mail_request (id, system, idempotency_key, content_hash, mail, template, template_version, class, priority,
+          parameters, status, send_at, deadline) values ('q', 's', 'k', 'h', 'm', 't', 1, 'batch', 0, '{}', 'cancelled', now(),
+          now())`
+        yield* sql`update delivery set request = 'q'`
+        yield* sql`update delivery_list set campaign = '@q'`
+        yield* store.sweepCancelled("q")
+        expect(yield* tally).toEqual({ unknown: 10 })
+        expect(yield* store.statusOf(["l-1"])).toMatchObject([{ status: "failed" }])
+      })
+    ))
+})
+
 describe("claims (R20)", () => {
   it.scopedLive("take lists of earlier owners, never of later ones, and put what they asked for in doubt", () =>
     inHouse(

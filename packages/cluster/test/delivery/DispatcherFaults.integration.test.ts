@@ -1,4 +1,6 @@
+import { SqlClient } from "@effect/sql"
 import { it } from "@effect/vitest"
+import { SandboxControl } from "@hikyaku/cluster/delivery/sandbox/SandboxControl"
 import { Effect } from "effect"
 import { describe, expect } from "vitest"
 import {
@@ -14,6 +16,7 @@ import {
   owed,
   pollUntil,
   quiet,
+  report,
   slowSend,
   storm,
   tally
@@ -77,6 +80,49 @@ describe("lost answers (G9, G10, R21)", () => {
         expect(yield* tally).toEqual({ sent: 10 })
         // A send per list, none repeated. Two lists that are made at once may share what is due, so there may be two.
         expect((yield* exactlyOnce(10)).sends).toBe(yield* count("delivery_list"))
+      })
+    ))
+
+  /** Every send is carried out and none answered, until the provider has mailed all. */
+  const sentWithoutAnswer = {
+    settings: { ...calm.settings, faults: { cut: 1 }, faultsOn: ["send" as const] },
+    promises: { reconciliation: "retry-key" as const }
+  }
+  const allMailed = pollUntil(report, (seen) => seen.mailed === 10)
+
+  it.scopedLive("a send in doubt whose deadline passes before its repeat is unknown: no cap is given back (R19)", () =>
+    inHouse(
+      sentWithoutAnswer,
+      Effect.gen(function*() {
+        yield* consider(batchOf(10))
+        yield* dispatch()
+        yield* allMailed
+        const sql = yield* SqlClient.SqlClient
+        yield* sql`update delivery set not_before = shop_now(), deadline = shop_now()`
+        yield* sql`update delivery_list set deadline = shop_now()`
+        yield* quiet
+        expect(yield* tally).toEqual({ unknown: 10 })
+        expect(yield* count("delivery_refund")).toBe(0)
+        expect(yield* memberHolds("run-batch-m0")).toEqual(["due"])
+        yield* exactlyOnce(10)
+      })
+    ))
+
+  it.scopedLive("a send in doubt that is refused when it is repeated is unknown: no cap is given back (R19)", () =>
+    inHouse(
+      sentWithoutAnswer,
+      Effect.gen(function*() {
+        yield* consider(batchOf(10))
+        yield* dispatch()
+        yield* allMailed
+        // What the provider does not know any more it refuses.
+        const control = yield* SandboxControl
+        yield* control.reset
+        yield* control.configure({ faults: { cut: 0 } })
+        yield* quiet
+        expect(yield* tally).toEqual({ unknown: 10 })
+        expect(yield* count("delivery_refund")).toBe(0)
+        yield* exactlyOnce(0)
       })
     ))
 

@@ -26,12 +26,16 @@ export type ListStatus = typeof ListStatus.Type
 /** The request whose outcome is not known. */
 export type Doubtful = "upload" | "send"
 
-/** A list as far as its steps are concerned. `attempt` counts the requests begun for it, uploads and sends together. */
+/**
+ * A list as far as its steps are concerned. `attempt` counts the requests begun for it, uploads and sends together.
+ * `inDoubt`: an earlier send may have happened, and this one repeats it with the key by which the provider knows it (R21).
+ * Nothing but the provider's acceptance ends that doubt: no deadline, refusal or cancellation proves that nothing was sent.
+ */
 export type ListState =
   | { readonly status: "queued"; readonly attempt: number }
   | { readonly status: "uploading"; readonly attempt: number }
-  | { readonly status: "uploaded"; readonly attempt: number; readonly uploadId: string }
-  | { readonly status: "sending"; readonly attempt: number; readonly uploadId: string }
+  | { readonly status: "uploaded"; readonly attempt: number; readonly uploadId: string; readonly inDoubt?: true }
+  | { readonly status: "sending"; readonly attempt: number; readonly uploadId: string; readonly inDoubt?: true }
   | { readonly status: "sent"; readonly attempt: number; readonly uploadId: string; readonly sendId: string }
   | { readonly status: "completed"; readonly attempt: number }
   | { readonly status: "failed"; readonly attempt: number; readonly reason: string }
@@ -47,6 +51,8 @@ export type ListEvent =
   | { readonly _tag: "SendAccepted"; readonly sendId: string; readonly uploadId?: string }
   /** Known not to have happened, and worth another try. */
   | { readonly _tag: "NotDone" }
+  /** The send may have happened, and the provider recognises a repeat of it (R21). */
+  | { readonly _tag: "RepeatDue" }
   /** Known not to have happened, now or ever. */
   | { readonly _tag: "Refused"; readonly reason: string }
   /** Nobody can find out what became of the send, and it is not repeated (R21: at most once). */
@@ -62,13 +68,16 @@ export type ListEvent =
   /** A deadline in it passed before it was started. */
   | { readonly _tag: "DeadlinePassed" }
 
+/** Whether a list that is about to repeat its send, or repeats it, may have gone out already. */
+export const mayHaveGone = (state: ListState): boolean => "inDoubt" in state && state.inDoubt === true
+
 /** The state after an event, or null where the event cannot happen: then nothing may be written. */
 export const listStep = (state: ListState, event: ListEvent): ListState | null => {
   const { attempt } = state
   switch (event._tag) {
     case "RequestBegun":
       if (state.status === "queued") return { status: "uploading", attempt: attempt + 1 }
-      if (state.status === "uploaded") return { status: "sending", attempt: attempt + 1, uploadId: state.uploadId }
+      if (state.status === "uploaded") return { ...state, status: "sending", attempt: attempt + 1 }
       return null
     case "UploadAccepted":
       return state.status === "uploading" || (state.status === "unknown" && state.of === "upload")
@@ -82,16 +91,23 @@ export const listStep = (state: ListState, event: ListEvent): ListState | null =
       if (state.status === "uploading" || (state.status === "unknown" && state.of === "upload")) {
         return { status: "queued", attempt }
       }
-      if (state.status === "sending" || (state.status === "unknown" && state.of === "send")) {
+      // Of a repeat this says nothing about the send before it.
+      if (state.status === "sending") return { ...state, status: "uploaded" }
+      if (state.status === "unknown" && state.of === "send") {
         return { status: "uploaded", attempt, uploadId: state.uploadId }
       }
       return null
+    case "RepeatDue":
+      return state.status === "unknown" && state.of === "send"
+        ? { status: "uploaded", attempt, uploadId: state.uploadId, inDoubt: true }
+        : null
     case "Refused":
+      if (mayHaveGone(state)) return null
       return state.status === "uploading" || state.status === "sending" || state.status === "unknown"
         ? { status: "failed", attempt, reason: event.reason }
         : null
     case "GivenUp":
-      return (state.status === "unknown" && state.of === "send") || state.status === "sent"
+      return mayHaveGone(state) || (state.status === "unknown" && state.of === "send") || state.status === "sent"
         ? { status: "failed", attempt, reason: event.reason }
         : null
     case "OutcomeLost":
@@ -105,6 +121,7 @@ export const listStep = (state: ListState, event: ListEvent): ListState | null =
     case "Emptied":
       return state.status === "queued" || state.status === "uploading" ? { status: "completed", attempt } : null
     case "DeadlinePassed":
+      if (mayHaveGone(state)) return null
       return state.status === "queued" || state.status === "uploaded" ? { status: "expired", attempt } : null
   }
 }

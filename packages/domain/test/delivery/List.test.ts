@@ -5,7 +5,7 @@ import {
   isTerminal,
   statusesBefore
 } from "@hikyaku/domain/delivery/Delivery"
-import { isClosed, type ListEvent, type ListState, listStep } from "@hikyaku/domain/delivery/List"
+import { isClosed, type ListEvent, type ListState, listStep, mayHaveGone } from "@hikyaku/domain/delivery/List"
 import fc from "fast-check"
 import { describe, expect, it } from "vitest"
 
@@ -14,6 +14,7 @@ const events: ReadonlyArray<ListEvent> = [
   { _tag: "UploadAccepted", uploadId: "u" },
   { _tag: "SendAccepted", sendId: "s" },
   { _tag: "NotDone" },
+  { _tag: "RepeatDue" },
   { _tag: "Refused", reason: "no" },
   { _tag: "GivenUp", reason: "nobody knows" },
   { _tag: "OutcomeLost" },
@@ -24,19 +25,39 @@ const events: ReadonlyArray<ListEvent> = [
 ]
 
 describe("a list's life (R21, G10)", () => {
-  it("begins a second send only after it became known that the first did not happen", () => {
+  it("begins a second send only after it became known that the first did not happen, or with its retry key", () => {
     fc.assert(fc.property(fc.array(fc.constantFrom(...events), { maxLength: 60 }), (history) => {
       let state: ListState = { status: "queued", attempt: 0 }
       let mayHaveSent = false
       for (const event of history) {
         const after = listStep(state, event)
         if (after === null) continue
-        if (event._tag === "NotDone") mayHaveSent = false
+        if (event._tag === "NotDone" || event._tag === "RepeatDue") mayHaveSent = false
         if (after.status === "sending") {
           expect(mayHaveSent).toBe(false)
           mayHaveSent = true
         }
         expect(isClosed(state.status)).toBe(false)
+        state = after
+      }
+    }))
+  })
+
+  it("is neither expired nor failed as refused while an earlier send of it may have happened (R19)", () => {
+    fc.assert(fc.property(fc.array(fc.constantFrom(...events), { maxLength: 60 }), (history) => {
+      let state: ListState = { status: "queued", attempt: 0 }
+      // In doubt from a repeat on, until the provider has accepted it or its history shows that nothing was sent.
+      let inDoubt = false
+      for (const event of history) {
+        const after = listStep(state, event)
+        if (after === null) continue
+        if (event._tag === "RepeatDue") inDoubt = true
+        if (event._tag === "SendAccepted" || (state.status === "unknown" && event._tag === "NotDone")) inDoubt = false
+        if (after.status === "uploaded" || after.status === "sending") expect(mayHaveGone(after)).toBe(inDoubt)
+        if (inDoubt && state.status !== "unknown") {
+          expect(event._tag).not.toBe("DeadlinePassed")
+          expect(event._tag).not.toBe("Refused")
+        }
         state = after
       }
     }))
