@@ -34,7 +34,8 @@ const list: Readonly<Record<string, string>> = {
   version: "campaign versions",
   run: "campaign runs",
   member: "member join",
-  request: "delivery requests"
+  request: "delivery requests",
+  import: "event import"
 }
 
 /** A failed call, in words for whoever typed it. */

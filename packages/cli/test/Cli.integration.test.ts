@@ -118,6 +118,34 @@ layer(TestApi.layer(), { excludeTestServices: true })("hikyaku", (it) => {
       })
     }))
 
+  it.scoped("an import from a file: goes on where it was, and is finished once", () =>
+    Effect.gen(function*() {
+      const event = (id: string) =>
+        JSON.stringify({
+          source: "import",
+          id,
+          at: Date.now(),
+          happening: { _tag: "Viewed", member: "m1", product: "tee" }
+        })
+      const lines = Array.from({ length: 9 }, (_, n) => event(`i${n}`))
+      const torn = yield* file("torn.ndjson", [...lines.slice(0, 7), "{", ...lines.slice(7)].join("\n\n"))
+      const run = (place: string) => hikyaku("event", "import", place, "--name", "spring", "--batch", "2")
+      const broken = yield* run(torn)
+      expect(broken).toMatchObject({ code: codes.usage, err: expect.stringContaining("line 15: not valid JSON") })
+      expect(broken.err).toContain("goes on where it was")
+      const whole = yield* file("whole.ndjson", lines.join("\n\n"))
+      const done = yield* run(whole)
+      expect(done).toMatchObject({ code: 0, out: expect.stringContaining("9 appended") })
+      expect(done.err).toMatch(/Going on after [46] events/)
+      expect((yield* run(whole)).out).toContain("9 appended")
+      const sql = yield* SqlClient.SqlClient
+      expect(yield* sql`select count(*)::int as n from event_log where source = 'import'`).toEqual([{ n: 9 }])
+      expect(yield* hikyaku("event", "import", "/nothing/here", "--name", "other")).toMatchObject({
+        code: codes.usage,
+        err: "There is no file /nothing/here."
+      })
+    }))
+
   it.scoped("a campaign from YAML: faults with their places, then stored, paused, resumed", () =>
     Effect.gen(function*() {
       const yaml = `
@@ -143,6 +171,74 @@ content: { en: { mail: { subject: Hello, html: <p>Hello</p>, text: Hello } } }
       expect((yield* hikyaku("campaign", "resume", "weekly")).out).toContain("weekly is active")
       expect(yield* hikyaku("campaign", "pause", "nothing")).toMatchObject({ code: codes.refused })
       expect((yield* hikyaku("campaign", "explain", "m1", "nothing")).err).toContain("There is no run nothing")
+    }))
+
+  it.scoped("a campaign's versions compared and taken back, and its message as a member would get it", () =>
+    Effect.gen(function*() {
+      const document = (subject: string) => ({
+        id: "drop",
+        name: "Drop",
+        trigger: { _tag: "Event", event: "PriceChanged", when: "event.after < event.before" },
+        class: "realtime",
+        priority: 100,
+        channels: ["mail"],
+        segment: { _tag: "Everyone" },
+        deadlineMs: 86_400_000,
+        timePolicy: { _tag: "Immediate" },
+        content: { en: { mail: { subject, html: "<p>{{ parameters.after }}</p>", text: "{{ parameters.after }}" } } }
+      })
+      const one = yield* file("one.json", JSON.stringify(document("Cheaper")))
+      const two = yield* file("two.json", JSON.stringify(document("Much cheaper, {{ member.id }}")))
+      for (const each of [one, two]) {
+        expect(yield* hikyaku("campaign", "apply", each, "--author", "ann")).toMatchObject({ code: 0 })
+      }
+      // The actors of this test live in memory, and what is compared and tried out are rows.
+      const sql = yield* SqlClient.SqlClient
+      yield* sql`insert into campaign (id, version, writer, cell, epoch, clock, status, current_version, time_zone, marks, day,
+          runs_today, spent_today, runs, suppressed)
+        values ('drop', 1, 'w', 'c', 0, now(), 'active', 2, 'Asia/Tokyo', '{}', 0, 0, 0, 0, '{}')`
+      for (const [version, subject] of [[1, "Cheaper"], [2, "Much cheaper, {{ member.id }}"]] as const) {
+        yield* sql`insert into campaign_version (campaign, version, definition, author, at, state) values
+          ('drop', ${version}, ${JSON.stringify(document(subject))}::jsonb, 'ann', now(), ${
+          version === 2 ? "current" : "past"
+        })`
+      }
+      yield* sql`insert into member (id, version, writer, cell, epoch, clock, joined, withdrawn, language, attributes, consents,
+          suppressions, holds, stats, decisions)
+        values ('reader', 1, 'w', 'c', 0, now(), true, false, 'en', '{}', '{"mail": true}', '{}', '[]', '{}', 1)`
+      const differs = yield* hikyaku("campaign", "diff", "drop", "--from", "1", "--to", "2")
+      expect(differs).toMatchObject({ code: 0, out: expect.stringMatching(/content\.en\.mail\.subject.*Cheaper/u) })
+      expect((yield* hikyaku("campaign", "diff", two)).out).toContain("Nothing differs")
+      expect((yield* hikyaku("campaign", "diff", one, "--from", "2")).out).toContain("Much cheaper")
+      const message = yield* hikyaku(
+        "campaign",
+        "preview",
+        two,
+        "--member",
+        "reader",
+        "--parameter",
+        "after=80",
+        "--parameter",
+        "before=100"
+      )
+      expect(message).toMatchObject({ code: 0, out: expect.stringContaining("Much cheaper, reader") })
+      expect(message.out).toContain("<p>80</p>")
+      expect((yield* hikyaku("campaign", "preview", two, "--member", "reader")).code).toBe(codes.refused)
+      expect((yield* hikyaku("campaign", "count", one)).out).toContain("1 members can be reached")
+      expect(yield* hikyaku("campaign", "rollback", "drop", "--to", "1", "--author", "ann")).toMatchObject({
+        code: 0,
+        out: expect.stringContaining("it says what version 1 said")
+      })
+      expect((yield* hikyaku("campaign", "rollback", "drop", "--to", "9", "--author", "ann")).code).toBe(codes.refused)
+      yield* sql`insert into run (id, campaign, version, cause, parameters, class, priority, started_at, deadline, cursor,
+          considered, accepted, rejected)
+        values ('drop.e1-1', 'drop', 2, ${
+        JSON.stringify({ _tag: "Event", partition: 1, offset: 1, event: "shop/1", at: Date.now() })
+      }::jsonb, '{}', 'realtime', 100, now(), now() + interval '1 day', 'reader', 1, 0, '{"Capped": 1}')`
+      yield* sql`insert into decision_ledger (member, n, run, campaign, stage, decision, reason, at)
+        values ('reader', 1, 'drop.e1-1', 'drop', 'cap', 'rejected', 'Capped', now())`
+      const why = yield* hikyaku("campaign", "explain", "reader", "drop.e1-1")
+      expect(why).toMatchObject({ code: 0, out: expect.stringContaining("Capped") })
     }))
 
   it.effect("status and audit", () =>

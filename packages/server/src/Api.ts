@@ -6,6 +6,7 @@ import { HttpLayerRouter } from "@effect/platform"
 import { HotGroup } from "@hikyaku/cluster/actor/HotGroup"
 import * as DeliveryStore from "@hikyaku/cluster/delivery/DeliveryStorePostgres"
 import * as RequestStore from "@hikyaku/cluster/delivery/RequestStore"
+import * as EventImport from "@hikyaku/cluster/marketing/EventImport"
 import * as Checkout from "@hikyaku/cluster/stock/Checkout"
 import * as GivenUp from "@hikyaku/cluster/stock/GivenUp"
 import { Effect, Layer } from "effect"
@@ -41,7 +42,7 @@ const sagas = Layer.mergeAll(Checkout.layerResumer, GivenUp.layerResumer).pipe(
 export const handlers = Layer.mergeAll(
   CartHandlers.layer,
   ProductHandlers.layer,
-  EventHandlers.layer,
+  EventHandlers.layer.pipe(Layer.provide(EventImport.layer)),
   MemberHandlers.layer,
   CampaignHandlers.layer,
   DeliveryHandlers.layer,

@@ -2,10 +2,10 @@
 import { Args, Command, Options } from "@effect/cli"
 import { FileSystem } from "@effect/platform"
 import { fromParseError } from "@hikyaku/domain/api/BadInput"
-import { Event, eventsMax, type Published } from "@hikyaku/domain/api/EventApi"
-import { Chunk, Console, Effect, Either, Schema, Stream } from "effect"
+import { Event, eventsMax, type ImportView, type Published } from "@hikyaku/domain/api/EventApi"
+import { Chunk, Console, Effect, Either, Schedule, Schema, Stream } from "effect"
 import { connected, connection } from "../Connection.ts"
-import { type CliFailure, CliFailure as Failure, codes, misused } from "../Failure.ts"
+import { type CliFailure, CliFailure as Failure, codes, misused, refused } from "../Failure.ts"
 import { counts, print, table } from "../Output.ts"
 
 /** Longest line, in characters. */
@@ -36,6 +36,26 @@ const parse = (text: string, number: number): Effect.Effect<Line, CliFailure> =>
   )
 }
 
+/** The events of a file, in batches: of a file of any length a batch at a time is in memory. Each with its line. */
+const batches = (files: FileSystem.FileSystem, file: string, batch: number, after: number) =>
+  files.stream(file).pipe(
+    Stream.decodeText("utf-8"),
+    Stream.splitLines,
+    Stream.zipWithIndex,
+    Stream.filter(([text]) => text.trim() !== ""),
+    Stream.drop(after),
+    Stream.mapError((error) =>
+      misused(
+        "reason" in error && error.reason === "NotFound"
+          ? `There is no file ${file}.`
+          : `${file} cannot be read: ${error.message}`
+      )
+    ),
+    Stream.mapEffect(([text, index]) => parse(text, index + 1)),
+    Stream.grouped(batch),
+    Stream.map(Chunk.toReadonlyArray)
+  )
+
 /** The server names an event by its place in the call; whoever has the file wants the line. */
 const byLine = (lines: ReadonlyArray<Line>, failure: CliFailure): CliFailure =>
   new Failure({
@@ -58,24 +78,8 @@ const publish = Command.make("publish", {
     const done: Record<Published["_tag"], number> = { Appended: 0, Repeated: 0, Differs: 0 }
     let last = 0
     const differing: Array<number> = []
-    const lines = files.stream(file).pipe(
-      Stream.decodeText("utf-8"),
-      Stream.splitLines,
-      Stream.zipWithIndex,
-      Stream.filter(([text]) => text.trim() !== ""),
-      Stream.mapError((error) =>
-        misused(
-          "reason" in error && error.reason === "NotFound"
-            ? `There is no file ${file}.`
-            : `${file} cannot be read: ${error.message}`
-        )
-      ),
-      Stream.mapEffect(([text, index]) => parse(text, index + 1)),
-      Stream.grouped(batch)
-    )
     yield* connected(call, (hikyaku) =>
-      Stream.runForEach(lines, (chunk) => {
-        const [first, ...rest] = Chunk.toReadonlyArray(chunk)
+      Stream.runForEach(batches(files, file, batch, 0), ([first, ...rest]) => {
         if (first === undefined) return Effect.void
         const sent = [first, ...rest]
         return hikyaku.event.publish({ events: [first.event, ...rest.map(({ event }) => event)] }).pipe(
@@ -132,6 +136,75 @@ const publish = Command.make("publish", {
     }
   })).pipe(Command.withDescription("Publishes events from a file, in their order; safe to repeat."))
 
+/** Rests before a call that found the shop busy is made again; the last one counts as often as it takes. */
+const busyRest = Schedule.spaced("1 second")
+
+const importFile = Command.make("import", {
+  ...connection,
+  file: Args.text({ name: "file" }).pipe(Args.withDescription("NDJSON: one event a line.")),
+  name: Options.text("name").pipe(
+    Options.withDescription("The import's own name: under the same one it goes on where it was.")
+  ),
+  batch: Options.integer("batch").pipe(
+    Options.withDescription(`Events of one call, 1 to ${eventsMax}; default 500.`),
+    Options.withDefault(500)
+  )
+}, (call) =>
+  Effect.gen(function*() {
+    const { batch, file, name } = call
+    if (batch < 1 || batch > eventsMax) return yield* misused(`--batch must be between 1 and ${eventsMax}`)
+    const files = yield* FileSystem.FileSystem
+    const progress = yield* connected(call, (hikyaku) =>
+      Effect.gen(function*() {
+        const none = { import: name, lines: 0, appended: 0, repeated: 0, differing: 0, finished: false }
+        let state: ImportView = yield* hikyaku.event.readImport({ import: name }).pipe(
+          Effect.catchTag("Unknown", () => Effect.succeed(none))
+        )
+        if (state.finished) return state
+        if (state.lines > 0 && !call.json) yield* Console.error(`Going on after ${state.lines} events.`)
+        // One batch is kept back, so that the last one can be said to be the last.
+        const take = (lines: ReadonlyArray<Line>, last: boolean) => {
+          const [first, ...rest] = lines
+          if (first === undefined) return Effect.void
+          return hikyaku.event.import({
+            import: name,
+            firstLine: state.lines + 1,
+            events: [first.event, ...rest.map(({ event }) => event)],
+            last
+          }).pipe(
+            Effect.retry({ while: (error) => error._tag === "Overloaded", schedule: busyRest }),
+            Effect.mapError((error) => error._tag === "BadInput" ? byLine(lines, misused(error.message)) : error),
+            Effect.tap((answer) => {
+              const told = Math.floor(state.lines / progressEvery) < Math.floor(answer.lines / progressEvery)
+              state = answer
+              return told && !call.json ? Console.error(`${answer.lines.toLocaleString("en")} events ...`) : Effect.void
+            })
+          )
+        }
+        const before = yield* Stream.runFoldEffect(
+          batches(files, file, batch, state.lines),
+          [] as ReadonlyArray<Line>,
+          (kept, next) => Effect.as(take(kept, false), next)
+        )
+        yield* take(before, true)
+        return state
+      })).pipe(
+        Effect.mapError((failure) =>
+          failure.code === codes.usage && !/^line \d/.test(failure.message) ? failure : new Failure({
+            code: failure.code,
+            message: `${failure.message}\nThe same command goes on where it was: nothing is lost or doubled.`
+          })
+        )
+      )
+    const { appended, differing, finished, lines, repeated } = progress
+    if (!finished) return yield* refused(`${file} holds no events${lines > 0 ? " beyond those imported before" : ""}.`)
+    yield* print(
+      call,
+      progress,
+      `Imported ${file}: ${counts({ appended, "known already": repeated, "in conflict": differing })}`
+    )
+  })).pipe(Command.withDescription("Imports a file of any size as the shop can follow; the same command resumes it."))
+
 const type = Args.text({ name: "type" }).pipe(Args.withDescription("The type's name, without custom."))
 const kinds = ["string", "number", "boolean"] as const
 
@@ -182,5 +255,5 @@ const types = Command.make(
 
 export const command = Command.make("event").pipe(
   Command.withDescription("What happened in the shop."),
-  Command.withSubcommands([publish, register, types])
+  Command.withSubcommands([publish, importFile, register, types])
 )

@@ -181,3 +181,13 @@ export const readRun = (id: string) =>
       select status, considered::int as considered, accepted::int as accepted, rejected from run where id = ${id}`
     return row!
   })
+
+/** Any three messages of one member that one window of seven days can hold, by when they were, or may still be, sent. */
+export const brokenWindows = `with said as (
+  select member, id, coalesce(sent_at, not_before) as a, coalesce(sent_at, deadline) as b from delivery
+  where status in ('due', 'sent') and not (status = 'due' and exists (
+    select from decision_ledger l where l.member = delivery.member and l.run = delivery.run and l.decision = 'displaced'))
+)
+select x.id, y.id, z.id from said x join said y on y.member = x.member and y.id > x.id
+  join said z on z.member = x.member and z.id > y.id
+where greatest(x.a, y.a, z.a) - least(x.b, y.b, z.b) < interval '7 days'`

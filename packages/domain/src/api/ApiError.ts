@@ -27,7 +27,8 @@ export class Unknown extends Schema.TaggedError<Unknown>()("Unknown", {
     "provider",
     "order",
     "request",
-    "template"
+    "template",
+    "import"
   ),
   id: Schema.String
 }) {

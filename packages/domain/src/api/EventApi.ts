@@ -1,8 +1,9 @@
 /** What happens in the shop comes in here: durably, each event once, in order per product or member. */
 import { Rpc, RpcGroup } from "@effect/rpc"
 import { Schema } from "effect"
+import { SourceId } from "../Identifier.ts"
 import { Event } from "../marketing/Event.ts"
-import { CommonError } from "./ApiError.ts"
+import { CommonError, Unknown } from "./ApiError.ts"
 
 export { Event }
 
@@ -38,6 +39,21 @@ export const Published = Schema.Union(
 ).annotations({ identifier: "Published" })
 export type Published = typeof Published.Type
 
+/** Events of one import. */
+const linesMax = 1_000_000_000
+
+/** How far an import has come. Every event that was taken is appended, repeated or differing (see `Published`). */
+export const ImportView = Schema.Struct({
+  import: Schema.String,
+  /** Events taken; go on with the one that has the number after it. */
+  lines: Schema.Int,
+  appended: Schema.Int,
+  repeated: Schema.Int,
+  differing: Schema.Int,
+  finished: Schema.Boolean
+}).annotations({ identifier: "ImportView" })
+export type ImportView = typeof ImportView.Type
+
 export const EventApi = RpcGroup.make(
   /**
    * Appends up to 1,000 events: all or, when one of them is bad input, none. `(source, id)` makes a repeat harmless. Types
@@ -47,6 +63,37 @@ export const EventApi = RpcGroup.make(
     payload: { events: Schema.NonEmptyArray(Event).pipe(Schema.maxItems(eventsMax)) },
     success: Schema.Array(Published),
     error: CommonError
+  }),
+  /**
+   * Adds to a bulk import, which begins with its first call; the first of these events has the number `firstLine`, from 1.
+   * Those that were taken before are passed over, so that a call can be repeated and an import resumed from where it is; a
+   * gap is refused. All or, when one of them is bad input, none. The answer comes when they are appended and the log has
+   * room for more: whoever waits for it goes no faster than the shop can follow, and holds one call's events at a time.
+   */
+  Rpc.make("event.import", {
+    payload: {
+      import: SourceId,
+      firstLine: Schema.Int.pipe(Schema.between(1, linesMax)),
+      events: Schema.NonEmptyArray(Event).pipe(Schema.maxItems(eventsMax)),
+      /** There are no more: the import is finished, and takes nothing further. */
+      last: Schema.optional(Schema.Boolean)
+    },
+    /** `differed`: numbers of events of this call that were ignored, since their id was used before with other content. */
+    success: Schema.Struct({ ...ImportView.fields, differed: Schema.Array(Schema.Int) }),
+    error: CommonError
+  }),
+  /** How far an import has come; resume it after `lines`. */
+  Rpc.make("event.readImport", {
+    payload: { import: SourceId },
+    success: ImportView,
+    error: Schema.Union(CommonError, Unknown)
+  }),
+  /** How far an import has come, now and whenever it goes on, until it is finished. */
+  Rpc.make("event.watchImport", {
+    payload: { import: SourceId },
+    success: ImportView,
+    error: Schema.Union(CommonError, Unknown),
+    stream: true
   }),
   /** Makes a custom type known with the fields of its `data`; fields can be added later, not taken away or retyped. */
   Rpc.make("event.registerCustomType", {

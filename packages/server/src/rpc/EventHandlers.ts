@@ -1,13 +1,20 @@
 /** Events from outside: judged here, then appended to the log, all or none. */
 import { ShopClock } from "@hikyaku/cluster/actor/ShopClock"
+import { EventImport } from "@hikyaku/cluster/marketing/EventImport"
 import { EventLog } from "@hikyaku/cluster/marketing/EventLog"
-import { Unavailable } from "@hikyaku/domain/api/ApiError"
+import { Overloaded, Unavailable, Unknown } from "@hikyaku/domain/api/ApiError"
 import { type BadInput, badInput } from "@hikyaku/domain/api/BadInput"
 import { EventApi } from "@hikyaku/domain/api/EventApi"
 import { type Event, internalTypes } from "@hikyaku/domain/marketing/Event"
 import { hintFor } from "@hikyaku/domain/marketing/Spelling"
-import { Config, type ConfigError, Context, Duration, Effect, Layer } from "effect"
+import { Config, type ConfigError, Context, Duration, Effect, Layer, Schedule, Stream } from "effect"
+import { stored } from "./Asking.ts"
 import { CustomTypes } from "./CustomTypes.ts"
+
+/** After which a call of an import that found no room should be made again, ms. */
+const importRetryMs = 1_000
+/** How often whoever watches an import is told of its progress, at most. */
+const watchEvery = Duration.millis(250)
 
 export interface EventBounds {
   /** How old an event may be when it comes in. Default 400 days: as far back as any cap or segment usually looks. */
@@ -81,6 +88,7 @@ const firstFault = (events: ReadonlyArray<Event>, judge: Judge): BadInput | null
 export const layer = EventApi.toLayer(Effect.gen(function*() {
   const log = yield* EventLog
   const clock = yield* ShopClock
+  const imports = yield* EventImport
   const custom = yield* CustomTypes
   const bounds = yield* Bounds
 
@@ -105,14 +113,40 @@ export const layer = EventApi.toLayer(Effect.gen(function*() {
       if (still !== null) return yield* still
     })
 
+  const logFault = (error: { readonly reason: string }) =>
+    Effect.zipRight(
+      Effect.logWarning(`the event log: ${error.reason}`),
+      new Unavailable({ reason: "the event log cannot be reached; publish the same events again" })
+    )
+
+  const readImport = (id: string) =>
+    stored(imports.read(id)).pipe(
+      Effect.flatMap((state) =>
+        state === null ? Effect.fail(new Unknown({ what: "import", id })) : Effect.succeed({ import: id, ...state })
+      )
+    )
+
   return EventApi.of({
     "event.publish": ({ events }) =>
-      Effect.zipRight(judgeAll(events), log.append(events)).pipe(
-        Effect.catchTag("EventLogUnavailable", (error) =>
-          Effect.zipRight(
-            Effect.logWarning(`the event log: ${error.reason}`),
-            new Unavailable({ reason: "the event log cannot be reached; publish the same events again" })
-          ))
+      Effect.zipRight(judgeAll(events), log.append(events)).pipe(Effect.catchTag("EventLogUnavailable", logFault)),
+    "event.import": ({ events, firstLine, import: id, last }) =>
+      Effect.zipRight(judgeAll(events), imports.take(id, firstLine, events, last === true)).pipe(
+        Effect.map((taken) => ({ import: id, ...taken })),
+        Effect.catchTags({
+          ImportGap: ({ finished, lines }) =>
+            finished
+              ? badInput("import", `is finished with ${lines} events`, "begin another one under a name of its own")
+              : badInput("firstLine", `the import has ${lines} events`, `go on with ${lines + 1}`),
+          ImportHeld: () => new Overloaded({ retryAfter: importRetryMs }),
+          EventLogUnavailable: logFault,
+          SqlError: (error) => stored(Effect.fail(error))
+        })
+      ),
+    "event.readImport": ({ import: id }) => readImport(id),
+    "event.watchImport": ({ import: id }) =>
+      Stream.repeatEffectWithSchedule(readImport(id), Schedule.spaced(watchEvery)).pipe(
+        Stream.changesWith((a, b) => a.lines === b.lines && a.finished === b.finished),
+        Stream.takeUntil(({ finished }) => finished)
       ),
     "event.registerCustomType": ({ fields, type }) => custom.register(type, fields),
     "event.customTypes": () =>
