@@ -3,32 +3,42 @@
  * any sender could bring it out. All of it follows from a seed.
  */
 
-/** What the provider of these benches takes, ms: an upload by its recipients, a send, a question about a send. */
-export const provider = {
+/** What a provider takes, ms: an upload by its recipients, a send, a question about a send. */
+export interface ProviderTimes {
+  readonly uploadMs: number
+  readonly perRecipientMs: number
+  readonly sendMs: number
+  readonly statusMs: number
+  /** From the acceptance of a send to its last message. */
+  readonly sending: { readonly baseMs: number; readonly perRecipientMs: number }
+  /** Most recipients in one list. */
+  readonly listSize: number
+}
+
+/** The provider of these benches. */
+export const provider: ProviderTimes = {
   uploadMs: 100,
   perRecipientMs: 10,
   sendMs: 100,
   statusMs: 50,
-  /** From the acceptance of a send to its last message. */
   sending: { baseMs: 200, perRecipientMs: 0.5 },
-  /** Most recipients in one list. */
   listSize: 50
 }
 
 /** How the sandbox is set up as that provider, with so many requests at a time. */
-export const sandboxSettings = (concurrency: number): object => {
+export const sandboxSettings = (concurrency: number, takes: ProviderTimes = provider): object => {
   const fixed = (ms: number) => ({ _tag: "Fixed", ms })
   return {
     concurrency: { total: concurrency, upload: null },
     perSecond: { total: null },
     latency: {
-      upload: fixed(provider.uploadMs),
-      send: fixed(provider.sendMs),
-      status: fixed(provider.statusMs),
-      history: fixed(provider.statusMs)
+      upload: fixed(takes.uploadMs),
+      send: fixed(takes.sendMs),
+      status: fixed(takes.statusMs),
+      history: fixed(takes.statusMs)
     },
-    uploadPerRecipientMs: provider.perRecipientMs,
-    sendDuration: provider.sending
+    uploadPerRecipientMs: takes.perRecipientMs,
+    sendDuration: takes.sending
   }
 }
 
@@ -51,9 +61,9 @@ export const randomFrom = (seed: number) => (): number => {
 }
 
 /** Slot time that a mail needs at the least: its lists uploaded, sent, and asked about once. */
-export const workMs = (recipients: number): number =>
-  Math.ceil(recipients / provider.listSize) * (provider.uploadMs + provider.sendMs + provider.statusMs) +
-  recipients * provider.perRecipientMs
+export const workMs = (recipients: number, takes: ProviderTimes = provider): number =>
+  Math.ceil(recipients / takes.listSize) * (takes.uploadMs + takes.sendMs + takes.statusMs) +
+  recipients * takes.perRecipientMs
 
 /**
  * The least time from the start in which the mix can be finished with so many requests at a time: from no arrival on can the

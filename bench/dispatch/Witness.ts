@@ -13,6 +13,12 @@ export interface Testimony {
   readonly lists: number
   readonly polls: number
   readonly violations: number
+  /** Most requests under way at one time. */
+  readonly peak: number
+  /** From the end of a request to the start of the next one in its place, while anything due had not begun; ascending, ms. */
+  readonly gapsMs: ReadonlyArray<number>
+  /** What the requests took in all by the provider's own record, divided by the limit, ms: no sender could be faster. */
+  readonly workMs: number
   readonly duplicates: number
   readonly mailed: number
 }
@@ -90,7 +96,10 @@ export const testimony = (
       }
     }
   }
-  let [busy, waiting, last, possible, used] = [0, 0, startAt, 0, 0]
+  let [busy, waiting, last, possible, used, peak, worked] = [0, 0, startAt, 0, 0, 0, 0]
+  const gapsMs: Array<number> = []
+  /** When the places that are free became so, the first first. */
+  const freed: Array<number> = []
   // Where a span begins or ends, something is looked at, so that no stretch lies half in it.
   for (const { at, until } of failovers) changes.push({ at, busy: 0, waiting: 0 }, { at: until, busy: 0, waiting: 0 })
   for (const change of changes.toSorted((a, b) => a.at - b.at)) {
@@ -98,8 +107,15 @@ export const testimony = (
       possible += (change.at - last) * concurrency
       used += (change.at - last) * busy
     }
+    worked += (change.at - last) * busy
     last = change.at
     busy += change.busy
+    peak = Math.max(peak, busy)
+    if (change.busy < 0) freed.push(change.at)
+    else if (change.busy > 0) {
+      const free = freed.shift()
+      if (free !== undefined && waiting > 0 && !failsOver(free)) gapsMs.push(change.at - free)
+    }
     waiting += change.waiting
   }
   return {
@@ -110,6 +126,9 @@ export const testimony = (
     lists,
     polls,
     violations,
+    peak,
+    gapsMs: gapsMs.toSorted((a, b) => a - b),
+    workMs: worked / concurrency,
     duplicates: [...copies.values()].reduce((sum, count) => sum + count - 1, 0),
     mailed: copies.size
   }

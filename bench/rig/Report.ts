@@ -32,6 +32,9 @@ export interface Measurement {
   readonly makespan_ratio?: number
   /** Requests under way by the provider's limit, while anything due had not begun. */
   readonly utilisation?: number
+  readonly work_ms?: number
+  readonly gap_p50_ms?: number
+  readonly gap_p99_ms?: number
   /** From when a realtime mail is due, or its event happened, to the start of the provider's request. */
   readonly realtime_p50_ms?: number
   readonly realtime_p99_ms?: number
@@ -69,6 +72,9 @@ const numeric = [
   "lower_bound_ms",
   "makespan_ratio",
   "utilisation",
+  "work_ms",
+  "gap_p50_ms",
+  "gap_p99_ms",
   "realtime_p50_ms",
   "realtime_p99_ms",
   "lists",

@@ -4,6 +4,7 @@
 import { describe, expect, it } from "@effect/vitest"
 import * as Config from "effect/Config"
 import * as Effect from "effect/Effect"
+import { display } from "./Display.ts"
 import { soak, soakTable } from "./Soak.ts"
 
 const settings = Effect.runSync(Config.all({
@@ -14,18 +15,6 @@ const settings = Effect.runSync(Config.all({
 
 /** What starting, the last visits and judging may take beside it, ms. */
 const beside = 240_000
-
-/** On a terminal one line that changes; elsewhere a line every ten seconds. */
-const display = () => {
-  let shownAt = 0
-  return (line: string) => {
-    if (process.stderr.isTTY) process.stderr.write(`\r\u001b[2K${line}`)
-    else if (performance.now() - shownAt > 10_000) {
-      shownAt = performance.now()
-      process.stderr.write(`${line}\n`)
-    }
-  }
-}
 
 describe("G1 G2 G3 G4 G5 G6: a shop whose runners, gateways and database die, stand still and come back", () => {
   it.scopedLive(`stays right for ${settings.minutes} min with seed ${settings.seed}`, () =>

@@ -76,15 +76,19 @@ export const statusOf = `select id, status, attempt from delivery_list where id 
  * consent, an order's own messages only that it was not withdrawn: as the Member actor judges it, again, since days may
  * lie between. Other channels than mail are addressed by the member's id. What a paused run or campaign has asked for
  * waits, what a cancelled one has asked for is dropped (R17).
+ *
+ * The first of the group are read in the order of `delivery_due`, however many are due. As anti-joins the conditions are
+ * expected to leave next to nothing, and with the index on deadlines in reach all that is due was read and sorted for every
+ * list: seconds, for a batch to a hundred thousand.
  */
 export const makeList = `with picked as (
   select d.id, d.run, d.member, d.product, d.parameters, d.deadline, d.not_before, d.priority, d.request, d.recipient
   from delivery d
   where d.status = 'due' and not d.held and d.campaign = $5 and d.version = $6 and d.class = $7 and d.channel = $8
-    and d.not_before <= shop_now() and d.deadline > shop_now()
-    and not exists (select from run r where r.id = d.run and r.status = 'paused')
-    and not exists (select from campaign c where c.id = d.campaign and c.status = 'paused')
-    and not exists (select from mail_request q where q.id = d.request and q.status in ('open', 'paused'))
+    and d.not_before <= shop_now() and d.deadline + interval '0' > shop_now()
+    and (select r.status from run r where r.id = d.run) is distinct from 'paused'
+    and not exists (select from campaign c where c.id = $5 and c.status = 'paused')
+    and coalesce((select q.status from mail_request q where q.id = d.request), '') not in ('open', 'paused')
   order by d.not_before, d.id limit $9 for update of d skip locked
 ),
 reached as (

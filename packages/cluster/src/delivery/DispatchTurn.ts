@@ -83,7 +83,7 @@ export const makeTurns = (
       freedAt.set(list, news)
     }
 
-    const listing = yield* makeListMaking(settings, desk, requests, contents, shares, listSize, wakeUp)
+    const listing = yield* makeListMaking(settings, desk, requests, contents, shares, listSize, wakeUp, () => news)
     const line = yield* makeStartingLine(
       shares,
       desk.room,
@@ -300,7 +300,7 @@ export const makeTurns = (
       // What was let go meanwhile is not as it was when it was looked at.
       for (const [list, at] of freedAt) if (at < since) freedAt.delete(list)
       const lists = yield* openLists(overview)
-      yield* listing.make(overview.groups, lists, wall, overview.now)
+      yield* listing.make(overview.groups, lists, wall, overview.now, since)
 
       const byId = new Map(lists.map((list) => [list.id, list]))
       const input: DispatchInput = readyInput({

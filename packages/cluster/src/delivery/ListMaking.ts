@@ -14,7 +14,7 @@ import type { ListContents } from "./ListContent.ts"
 import type { ListRequests, Work } from "./ListRequests.ts"
 import { freshId, type SlotDesk } from "./SlotDesk.ts"
 
-/** Lists of a class that are made at a time, and lists that are rendered at a time. */
+/** Groups of a class of which lists are made at a time, and lists that are rendered at a time. */
 const makingMax = 2
 const renderingMax = 2
 /** Lists made before a slot is free for them, by requests that are made ready ahead of their turn. */
@@ -27,7 +27,10 @@ export const laneOf = (cls: MessageClass): DeliveryClass => cls === "batch" ? "b
 
 const groupId = (group: DueGroup): string => `${group.class}/${group.campaign}/${group.version}/${group.channel}`
 
-/** `wakeUp` is called when something was made beside the turns. */
+/**
+ * `wakeUp` is called when something was made beside the turns; `news` counts what has happened that a look at the store may
+ * find, `wakeUp` included.
+ */
 export const makeListMaking = (
   settings: DispatcherSettings,
   desk: SlotDesk<Work>,
@@ -35,7 +38,8 @@ export const makeListMaking = (
   contents: ListContents,
   shares: Shares,
   listSize: number,
-  wakeUp: Effect.Effect<void>
+  wakeUp: Effect.Effect<void>,
+  news: () => number
 ) =>
   Effect.gen(function*() {
     const store = yield* DeliveryStore
@@ -48,6 +52,8 @@ export const makeListMaking = (
     const served = new Map<string, number>()
     /** Classes of which lists are being made. */
     const making = new Set<DeliveryClass>()
+    /** When (by `news`) lists of a group were last made: who has looked before knows nothing of them. */
+    const listedAt = new Map<string, number>()
 
     const freeUploads = () => freeSlots(desk.room(), desk.slots(), "upload")
 
@@ -56,11 +62,13 @@ export const makeListMaking = (
       due: ReadonlyArray<DueGroup>,
       lists: ReadonlyArray<OpenList>,
       wall: number,
-      now: number
+      now: number,
+      since: number
     ): ReadonlyArray<DueGroup> => {
       for (const [id, until] of resting) if (until <= wall) resting.delete(id)
+      for (const [id, at] of listedAt) if (at < since) listedAt.delete(id)
       const byId = new Map(due.map((group) => [groupId(group), group]))
-      for (const id of resting.keys()) byId.delete(id)
+      for (const id of [...resting.keys(), ...listedAt.keys()]) byId.delete(id)
       const { total, upload } = desk.limits().concurrency
       const queued = { realtime: 0, batch: 0 }
       for (const list of lists) if (list.state.status === "queued") queued[laneOf(list.class)]++
@@ -94,22 +102,34 @@ export const makeListMaking = (
     const prepare = (list: OpenList, prepared: Effect.Effect<void>) =>
       laneOf(list.class) === "realtime" ? prepared : rendering.withPermits(1)(prepared)
 
-    /** Makes a list and has it rendered; answers false when there was nothing to list. */
-    const makeOne = (group: DueGroup, wall: number) =>
+    /** Makes a list and has it rendered; answers how many deliveries were taken: fewer than a list's worth are all there were. */
+    const makeOne = (group: DueGroup) =>
       Effect.gen(function*() {
         const { campaign, channel, class: cls, version } = group
         const key = { campaign, channel, class: cls, version }
         const listId = `l-${yield* newId}`
         const { deliveries, list, refused } = yield* store.makeList(desk.ownership, listId, key, listSize)
-        if (list === null) {
-          // Nothing to list and nothing to close: all of it waits for something else, such as a paused run.
-          if (refused === 0) resting.set(groupId(group), wall + groupRestMs)
-          return false
-        }
+        if (list === null) return refused
         served.set(group.system, (served.get(group.system) ?? 0) + 1)
         // A turn that looks before its content is there shall at least not make another one in its place.
         yield* FiberSet.run(beside, Effect.zipRight(prepare(list, contents.prepare(list, deliveries)), wakeUp))
-        return true
+        return list.recipients + refused
+      })
+
+    /**
+     * Makes at most so many lists of a group, one after the other: two at once would share what is due between them, and two
+     * small lists are two uploads where one would do. A list that is not full was the last.
+     */
+    const makeOf = (group: DueGroup, lists: number, wall: number) =>
+      Effect.gen(function*() {
+        const id = groupId(group)
+        let taken = listSize
+        for (let made = 0; made < lists && taken >= listSize; made++) {
+          taken = yield* makeOne(group)
+          // Nothing to list and nothing to close: all of it waits for something else, such as a paused run.
+          if (made === 0 && taken === 0) resting.set(id, wall + groupRestMs)
+        }
+        listedAt.set(id, news())
       })
 
     /** Makes lists of a class while turns go on; one such at a time. */
@@ -117,15 +137,12 @@ export const makeListMaking = (
       Effect.suspend(() => {
         if (groups.length === 0 || making.has(cls)) return Effect.void
         making.add(cls)
-        const usedUp = new Set<string>()
-        const work = Effect.forEach(groups, (group) =>
-          Effect.suspend(() => {
-            const id = groupId(group)
-            if (usedUp.has(id)) return Effect.void
-            return Effect.map(makeOne(group, wall), (made) => {
-              if (!made) usedUp.add(id)
-            })
-          }), { concurrency: makingMax, discard: true })
+        const lists = new Map<DueGroup, number>()
+        for (const group of groups) lists.set(group, (lists.get(group) ?? 0) + 1)
+        const work = Effect.forEach(lists, ([group, count]) => makeOf(group, count, wall), {
+          concurrency: makingMax,
+          discard: true
+        })
         return Effect.asVoid(FiberSet.run(
           beside,
           work.pipe(
@@ -136,10 +153,20 @@ export const makeListMaking = (
         ))
       })
 
-    /** Sees to it that there are lists of the groups, given those there are, and that all of them get content. */
-    const make = (groups: ReadonlyArray<DueGroup>, lists: ReadonlyArray<OpenList>, wall: number, now: number) =>
+    /**
+     * Sees to it that there are lists of the groups, given those there are, and that all of them get content. `since`: the
+     * `news` as of when the store was looked at. A group of which lists were made meanwhile is left to the next look: what
+     * was due of it then may be listed by now, and a group of which nothing can be listed has to rest.
+     */
+    const make = (
+      groups: ReadonlyArray<DueGroup>,
+      lists: ReadonlyArray<OpenList>,
+      wall: number,
+      now: number,
+      since: number
+    ) =>
       Effect.gen(function*() {
-        const planned = plan(groups, lists, wall, now)
+        const planned = plan(groups, lists, wall, now, since)
         for (const cls of deliveryClasses) {
           yield* makeLists(cls, planned.filter((group) => laneOf(group.class) === cls), wall)
         }

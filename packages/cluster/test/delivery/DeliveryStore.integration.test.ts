@@ -1,6 +1,7 @@
 import { SqlClient } from "@effect/sql"
 import { it } from "@effect/vitest"
 import { DeliveryStore, type ListKey, type OpenList, type Ownership } from "@hikyaku/cluster/delivery/DeliveryStore"
+import { makeList } from "@hikyaku/cluster/delivery/DeliveryStoreSql"
 import { type ListEvent, type ListState, listStep } from "@hikyaku/domain/delivery/List"
 import { Effect } from "effect"
 import { describe, expect } from "vitest"
@@ -321,6 +322,34 @@ describe("claims (R20)", () => {
         expect((yield* store.overview(first, ["mail"], 10)).lists.map((one) => one.state)).toEqual([
           { status: "unknown", attempt: 1, of: "upload" }
         ])
+      })
+    ))
+})
+
+describe("a list of a large batch", () => {
+  it.scopedLive("is made from the first of what is due, without reading all of it", () =>
+    inHouse(
+      {},
+      Effect.gen(function*() {
+        const sql = yield* SqlClient.SqlClient
+        yield* sql.unsafe(
+          `insert into delivery (id, run, campaign, version, member, channel, class, priority, status, not_before, deadline,
+             held, created_at)
+           select 'd' || n, 'r', $1, 1, 'm' || n, 'mail', 'batch', 0, 'due', clock_timestamp() - interval '1 minute',
+             now() + interval '1 day', false, now()
+           from generate_series(1, 50000) n`,
+          [key.campaign]
+        )
+        yield* sql.unsafe("analyze")
+        const { campaign, channel, class: cls, version } = key
+        const rows = yield* sql.unsafe<Record<string, string>>(
+          `explain (costs off) ${makeList}`,
+          [first.provider, first.owner, first.epoch, "l-1", campaign, version, cls, channel, 200]
+        )
+        const plan = rows.map((row) => row["QUERY PLAN"] ?? row["queryPlan"] ?? "").join("\n")
+        const picked = plan.slice(plan.indexOf("CTE picked"), plan.indexOf("CTE judged"))
+        expect(picked).toContain("Index Scan using delivery_due on delivery d")
+        expect(picked).not.toContain("Sort")
       })
     ))
 })
