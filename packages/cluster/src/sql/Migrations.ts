@@ -12,6 +12,7 @@ import { sql as hot } from "./migrations/0060_hot.ts"
 import { sql as campaigns } from "./migrations/0070_campaigns.ts"
 import { sql as channels } from "./migrations/0080_channels.ts"
 import { sql as requests } from "./migrations/0085_requests.ts"
+import { sql as eventWay } from "./migrations/0090_event_way.ts"
 
 const numbered: Readonly<Record<string, string>> = {
   "0001_runtime": runtime,
@@ -23,7 +24,8 @@ const numbered: Readonly<Record<string, string>> = {
   "0060_hot": hot,
   "0070_campaigns": campaigns,
   "0080_channels": channels,
-  "0085_requests": requests
+  "0085_requests": requests,
+  "0090_event_way": eventWay
 }
 
 const statement = (text: string) => Effect.flatMap(SqlClient.SqlClient, (sql) => sql.unsafe(text))
