@@ -11,8 +11,10 @@ const literal = (type: ColumnType, values: ReadonlyArray<Value>): string => {
   return columns.literals[0]!
 }
 
-/** PostgreSQL's rules as its driver reads them: text[]. */
-const read: (literal: string) => unknown = pg.types.getTypeParser(1009)
+/** The type text[]; the driver's own list has no arrays. */
+const textArray: number = 1009
+/** PostgreSQL's rules as its driver reads them. */
+const read: (literal: string) => unknown = pg.types.getTypeParser(textArray)
 
 /** Letters that mean something in a literal, among others. */
 const text = fc.oneof(
