@@ -78,7 +78,9 @@ const standingOf = async (sql: pg.Pool, prefix: string): Promise<Standing> => {
        select product, count(*) as n, count(distinct sequence) as distinct_n, min(sequence) as low, max(sequence) as high
        from allocation where starts_with(product, $1) group by product
      ), o as (
-       select actor, count(*) as n from outcome where kind = 'Product' and starts_with(actor, $1) group by actor
+       -- A product that became hot meanwhile has an outcome of its move as well.
+       select actor, count(*) as n from outcome where kind = 'Product' and starts_with(actor, $1)
+         and reply->>'_tag' <> 'Relocated' group by actor
      )
      select coalesce(sum(o.n), 0)::float8 as adds, coalesce(sum(a.n), 0)::float8 as allocated,
        coalesce(bool_and(a.n is null or a.low = 1 and a.high = a.n and a.distinct_n = a.n), true) as gapless,

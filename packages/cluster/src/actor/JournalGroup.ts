@@ -2,35 +2,17 @@
 import { eventKey, eventType } from "@hikyaku/domain/marketing/Event"
 import { partitionOf } from "../marketing/EventLog.ts"
 import type { ActorKind } from "./ActorKind.ts"
+import { ArrayColumns } from "./ArrayLiteral.ts"
 import type { Unit, UnitChange } from "./Journal.ts"
 import {
   askedColumns,
   outboxColumns,
   outcomeColumns,
-  parameter,
+  ownColumns,
   type Part,
   partColumns,
-  unitColumns
+  unitFenceColumns
 } from "./JournalSql.ts"
-import type { ColumnType, Row, Value } from "./Table.ts"
-
-type Columns = ReadonlyArray<readonly [string, ColumnType]>
-
-/** One array per column. */
-class Arrays {
-  readonly values: ReadonlyArray<Array<Value>>
-  readonly columns: Columns
-  constructor(columns: Columns) {
-    this.columns = columns
-    this.values = columns.map(() => [])
-  }
-  push(row: Row): void {
-    for (let i = 0; i < this.columns.length; i++) {
-      const [name, type] = this.columns[i]!
-      this.values[i]!.push(parameter(type, row[name]))
-    }
-  }
-}
 
 /** A happening with its place in the event log, so that the relay can move it without looking inside. */
 const forTheLog = ({ at, happening }: UnitChange["outbox"][number]) => ({
@@ -45,46 +27,45 @@ export interface Filled {
   /** Which statement serves this group: the parts that it has. */
   readonly variant: string
   readonly parts: ReadonlyArray<Part>
-  readonly values: ReadonlyArray<ReadonlyArray<Value>>
+  /** The statement's parameters: an array literal per column. */
+  readonly values: ReadonlyArray<string>
 }
+
+const noRow = {}
 
 /** Spreads units over parameter arrays. Units must be of different actors. */
 export const fill = <S, C, R, E>(kind: ActorKind<S, C, R, E>, units: ReadonlyArray<Unit>): Filled => {
-  const main = new Arrays(unitColumns(kind.main))
-  const outcomes = new Arrays(outcomeColumns)
-  const asked = new Arrays(askedColumns)
-  const outbox = new Arrays(outboxColumns)
-  const rows = new Map<string, { readonly part: Part; readonly arrays: Arrays }>()
+  const fence = new ArrayColumns(unitFenceColumns)
+  const own = new ArrayColumns(ownColumns(kind.main))
+  const outcomes = new ArrayColumns(outcomeColumns)
+  const asked = new ArrayColumns(askedColumns)
+  const outbox = new ArrayColumns(outboxColumns)
+  const rows = new Map<string, { readonly part: Part; readonly columns: ArrayColumns }>()
   const tables = new Map(kind.children.map((table) => [table.name, table]))
   for (const unit of units) {
-    const { base, change } = unit
-    main.push({
-      ...change?.main,
-      actor: unit.actor,
+    const { actor, base, change } = unit
+    fence.add({
+      actor,
       base_version: base.version,
       base_writer: base.writer,
       base_cell: base.cell,
       base_epoch: base.epoch,
       changes: change !== null,
       writer: unit.writer,
-      cell: change?.cell ?? base.cell,
-      epoch: change?.epoch ?? base.epoch,
-      clock: change?.clock ?? null,
-      due_at: change?.dueAt ?? null,
+      cell: change === null ? base.cell : change.cell,
+      epoch: change === null ? base.epoch : change.epoch,
+      clock: change === null ? null : change.clock,
+      due_at: change === null ? null : change.dueAt,
       not_after: unit.notAfter
     })
-    for (const command of unit.asked) asked.push({ actor: unit.actor, command })
+    own.add(change === null ? noRow : change.main)
+    for (const command of unit.asked) asked.add({ actor, command })
     if (change === null) continue
-    for (const outcome of change.outcomes) {
-      outcomes.push({
-        actor: unit.actor,
-        command: outcome.command,
-        hash: outcome.hash,
-        reply: JSON.stringify(outcome.reply)
-      })
+    for (const { command, hash, reply } of change.outcomes) {
+      outcomes.add({ actor, command, hash, reply: JSON.stringify(reply) })
     }
     if (change.outbox.length > 0) {
-      outbox.push({ actor: unit.actor, version: base.version + 1, happenings: change.outbox.map(forTheLog) })
+      outbox.add({ actor, version: base.version + 1, happenings: change.outbox.map(forTheLog) })
     }
     for (const write of change.rows) {
       const name = `${write.table}:${write.mode}`
@@ -93,23 +74,23 @@ export const fill = <S, C, R, E>(kind: ActorKind<S, C, R, E>, units: ReadonlyArr
         const table = tables.get(write.table)
         if (table === undefined) throw new Error(`${kind.name} writes ${write.table}, which is not among its tables`)
         const part: Part = { _tag: "Rows", table, mode: write.mode }
-        rows.set(name, entry = { part, arrays: new Arrays(partColumns(part)) })
+        rows.set(name, entry = { part, columns: new ArrayColumns(partColumns(part)) })
       }
-      entry.arrays.push(write.row)
+      entry.columns.add(write.row)
     }
   }
   const parts: Array<Part> = []
-  const values: Array<ReadonlyArray<Value>> = [...main.values]
+  const values = [...fence.literals, ...own.literals]
   const names: Array<string> = []
-  const add = (name: string, part: Part, arrays: Arrays) => {
+  const add = (name: string, part: Part, columns: ArrayColumns) => {
     parts.push(part)
-    values.push(...arrays.values)
+    values.push(...columns.literals)
     names.push(name)
   }
-  if (outcomes.values[0]!.length > 0) add("o", { _tag: "Outcomes" }, outcomes)
-  if (asked.values[0]!.length > 0) add("a", { _tag: "Asked" }, asked)
-  if (outbox.values[0]!.length > 0) add("x", { _tag: "Outbox" }, outbox)
-  for (const [name, entry] of [...rows].sort(([a], [b]) => (a < b ? -1 : 1))) add(name, entry.part, entry.arrays)
+  if (!outcomes.empty) add("o", { _tag: "Outcomes" }, outcomes)
+  if (!asked.empty) add("a", { _tag: "Asked" }, asked)
+  if (!outbox.empty) add("x", { _tag: "Outbox" }, outbox)
+  for (const [name, { columns, part }] of [...rows].sort(([a], [b]) => (a < b ? -1 : 1))) add(name, part, columns)
   return { variant: names.join(","), parts, values }
 }
 

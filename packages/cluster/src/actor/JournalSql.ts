@@ -2,7 +2,8 @@
  * The SQL of the journal, made once per kind from its tables: one statement commits a group of units and gives each its own
  * verdict (R2). Arrays travel as parameters, a column each, so that a group of any size is one round trip.
  */
-import type { ChildTable, ColumnType, Table, Value } from "./Table.ts"
+import type { Columns } from "./ArrayLiteral.ts"
+import type { ChildTable, ColumnType, Table } from "./Table.ts"
 
 /** Columns that every actor's main row has beside the kind's own. */
 export const fenceColumns = ["id", "version", "writer", "cell", "epoch", "clock", "due_at"] as const
@@ -32,11 +33,8 @@ const toResult = (type: ColumnType, column: string): string =>
 
 const quote = (name: string): string => `"${name}"`
 
-export const parameter = (type: ColumnType, value: Value | undefined): Value =>
-  value === undefined || value === null ? null : type === "json" ? JSON.stringify(value) : value
-
 /** `unnest` over one array parameter per column, beginning at parameter `first`. */
-const unnest = (alias: string, columns: ReadonlyArray<readonly [string, ColumnType]>, first: number): string =>
+const unnest = (alias: string, columns: Columns, first: number): string =>
   `unnest(${columns.map(([, type], i) => `$${first + i}::${arrayType[type]}`).join(", ")}) as ${alias}(${
     columns.map(([name]) => quote(name)).join(", ")
   })`
@@ -48,7 +46,8 @@ export type Part =
   | { readonly _tag: "Outbox" }
   | { readonly _tag: "Rows"; readonly table: ChildTable; readonly mode: "insert" | "update" | "delete" }
 
-export const unitColumns = (main: Table): ReadonlyArray<readonly [string, ColumnType]> => [
+/** What a unit says of itself, whatever its kind. */
+export const unitFenceColumns: Columns = [
   ["actor", "text"],
   ["base_version", "bigint"],
   ["base_writer", "text"],
@@ -60,29 +59,31 @@ export const unitColumns = (main: Table): ReadonlyArray<readonly [string, Column
   ["epoch", "integer"],
   ["clock", "instant"],
   ["due_at", "instant"],
-  ["not_after", "double"],
-  ...Object.entries(main.columns)
+  ["not_after", "double"]
 ]
 
-export const outcomeColumns: ReadonlyArray<readonly [string, ColumnType]> = [
+/** The kind's own columns of the main row; they follow those of the fence. */
+export const ownColumns = (main: Table): Columns => Object.entries(main.columns)
+
+export const outcomeColumns: Columns = [
   ["actor", "text"],
   ["command", "uuid"],
   ["hash", "text"],
   ["reply", "text"]
 ]
 
-export const askedColumns: ReadonlyArray<readonly [string, ColumnType]> = [
+export const askedColumns: Columns = [
   ["actor", "text"],
   ["command", "uuid"]
 ]
 
-export const outboxColumns: ReadonlyArray<readonly [string, ColumnType]> = [
+export const outboxColumns: Columns = [
   ["actor", "text"],
   ["version", "bigint"],
   ["happenings", "json"]
 ]
 
-export const partColumns = (part: Part): ReadonlyArray<readonly [string, ColumnType]> => {
+export const partColumns = (part: Part): Columns => {
   switch (part._tag) {
     case "Outcomes":
       return outcomeColumns
@@ -141,8 +142,8 @@ const outcomeOf = (source: string, kind: string, columns: string): string =>
  * circle as long as all lock so), skips units that are stale, late or known, and says of each unit what became of it.
  */
 export const commitSql = (kind: string, main: Table, parts: ReadonlyArray<Part>): string => {
-  const units = unitColumns(main)
-  const own = Object.entries(main.columns)
+  const own = ownColumns(main)
+  const units = [...unitFenceColumns, ...own]
   let next = 1 + units.length
   const sources: Array<string> = []
   const effects: Array<string> = []

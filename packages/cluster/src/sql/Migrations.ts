@@ -12,6 +12,7 @@ import { sql as hot } from "./migrations/0060_hot.ts"
 import { sql as campaigns } from "./migrations/0070_campaigns.ts"
 import { sql as channels } from "./migrations/0080_channels.ts"
 import { sql as requests } from "./migrations/0085_requests.ts"
+import { sql as eventWay } from "./migrations/0090_event_way.ts"
 import { sql as imports } from "./migrations/0110_imports.ts"
 
 const numbered: Readonly<Record<string, string>> = {
@@ -25,6 +26,7 @@ const numbered: Readonly<Record<string, string>> = {
   "0070_campaigns": campaigns,
   "0080_channels": channels,
   "0085_requests": requests,
+  "0090_event_way": eventWay,
   "0110_imports": imports
 }
 
