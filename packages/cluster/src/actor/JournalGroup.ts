@@ -3,32 +3,55 @@ import { eventKey, eventType } from "@hikyaku/domain/marketing/Event"
 import { partitionOf } from "../marketing/EventLog.ts"
 import type { ActorKind } from "./ActorKind.ts"
 import type { Unit, UnitChange } from "./Journal.ts"
-import {
-  askedColumns,
-  outboxColumns,
-  outcomeColumns,
-  parameter,
-  type Part,
-  partColumns,
-  unitColumns
-} from "./JournalSql.ts"
-import type { ColumnType, Row, Value } from "./Table.ts"
+import { askedColumns, fenceParameters, outboxColumns, outcomeColumns, type Part, partColumns } from "./JournalSql.ts"
+import type { ColumnType, Row, Table, Value } from "./Table.ts"
 
 type Columns = ReadonlyArray<readonly [string, ColumnType]>
 
-/** One array per column. */
+const special = /["\\]/
+const specials = /["\\]/g
+
+/** A value as an element of an array literal of the store. */
+const element = (type: ColumnType, value: Value | undefined): string => {
+  if (value === undefined || value === null) return "NULL"
+  if (typeof value === "number" || typeof value === "boolean") return type === "json" ? `"${value}"` : `${value}`
+  const text = typeof value === "string" && type !== "json" ? value : JSON.stringify(value)
+  return special.test(text) ? `"${text.replaceAll(specials, "\\$&")}"` : `"${text}"`
+}
+
+/**
+ * One array literal per column, written as the rows come: the driver would look at every value twice more. What a column
+ * repeats from one row to the next (the units of a run differ in the member alone) is written once.
+ */
 class Arrays {
-  readonly values: ReadonlyArray<Array<Value>>
   readonly columns: Columns
+  private readonly texts: Array<string>
+  private readonly last: Array<Value | undefined>
+  private readonly lastText: Array<string>
+  size = 0
+
   constructor(columns: Columns) {
     this.columns = columns
-    this.values = columns.map(() => [])
+    this.texts = columns.map(() => "")
+    this.last = columns.map(() => null)
+    this.lastText = columns.map(() => "NULL")
   }
+
   push(row: Row): void {
     for (let i = 0; i < this.columns.length; i++) {
       const [name, type] = this.columns[i]!
-      this.values[i]!.push(parameter(type, row[name]))
+      const value = row[name]
+      if (value !== this.last[i]) {
+        this.lastText[i] = element(type, value)
+        this.last[i] = value
+      }
+      this.texts[i] += this.size === 0 ? this.lastText[i]! : `,${this.lastText[i]!}`
     }
+    this.size++
+  }
+
+  get values(): ReadonlyArray<string> {
+    return this.texts.map((text) => `{${text}}`)
   }
 }
 
@@ -42,15 +65,32 @@ const forTheLog = ({ at, happening }: UnitChange["outbox"][number]) => ({
 })
 
 export interface Filled {
-  /** Which statement serves this group: the parts that it has. */
+  /** Which statement serves this group: the parts that it has, and whether its main rows are brief. */
   readonly variant: string
+  /** The columns of the main row that the group writes. */
+  readonly main: Table
+  /** Whether it leaves the kind's steady columns as they are; such a group holds no actor that is stored for the first time. */
+  readonly brief: boolean
   readonly parts: ReadonlyArray<Part>
-  readonly values: ReadonlyArray<ReadonlyArray<Value>>
+  /** An array literal per parameter. */
+  readonly values: ReadonlyArray<string>
 }
+
+/** The main table without the kind's steady columns. */
+const briefTable = <S, C, R, E>({ main, steady }: ActorKind<S, C, R, E>): Table => ({
+  name: main.name,
+  columns: Object.fromEntries(Object.entries(main.columns).filter(([name]) => !steady?.columns.includes(name)))
+})
+
+const noRow: Row = {}
 
 /** Spreads units over parameter arrays. Units must be of different actors. */
 export const fill = <S, C, R, E>(kind: ActorKind<S, C, R, E>, units: ReadonlyArray<Unit>): Filled => {
-  const main = new Arrays(unitColumns(kind.main))
+  const brief = kind.steady !== undefined &&
+    units.every(({ change }) => change === null || change.steady === true)
+  const table = brief ? briefTable(kind) : kind.main
+  const main = new Arrays(fenceParameters)
+  const own = new Arrays(Object.entries(table.columns))
   const outcomes = new Arrays(outcomeColumns)
   const asked = new Arrays(askedColumns)
   const outbox = new Arrays(outboxColumns)
@@ -58,8 +98,8 @@ export const fill = <S, C, R, E>(kind: ActorKind<S, C, R, E>, units: ReadonlyArr
   const tables = new Map(kind.children.map((table) => [table.name, table]))
   for (const unit of units) {
     const { base, change } = unit
+    own.push(change?.main ?? noRow)
     main.push({
-      ...change?.main,
       actor: unit.actor,
       base_version: base.version,
       base_writer: base.writer,
@@ -99,18 +139,18 @@ export const fill = <S, C, R, E>(kind: ActorKind<S, C, R, E>, units: ReadonlyArr
     }
   }
   const parts: Array<Part> = []
-  const values: Array<ReadonlyArray<Value>> = [...main.values]
-  const names: Array<string> = []
+  const values: Array<string> = [...main.values, ...own.values]
+  const names: Array<string> = brief ? ["brief"] : []
   const add = (name: string, part: Part, arrays: Arrays) => {
     parts.push(part)
     values.push(...arrays.values)
     names.push(name)
   }
-  if (outcomes.values[0]!.length > 0) add("o", { _tag: "Outcomes" }, outcomes)
-  if (asked.values[0]!.length > 0) add("a", { _tag: "Asked" }, asked)
-  if (outbox.values[0]!.length > 0) add("x", { _tag: "Outbox" }, outbox)
+  if (outcomes.size > 0) add("o", { _tag: "Outcomes" }, outcomes)
+  if (asked.size > 0) add("a", { _tag: "Asked" }, asked)
+  if (outbox.size > 0) add("x", { _tag: "Outbox" }, outbox)
   for (const [name, entry] of [...rows].sort(([a], [b]) => (a < b ? -1 : 1))) add(name, entry.part, entry.arrays)
-  return { variant: names.join(","), parts, values }
+  return { variant: names.join(","), main: table, brief, parts, values }
 }
 
 /** Takes what may travel together from the front of a queue: within the bounds, of one history, no actor twice. */

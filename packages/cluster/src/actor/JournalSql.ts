@@ -2,7 +2,7 @@
  * The SQL of the journal, made once per kind from its tables: one statement commits a group of units and gives each its own
  * verdict (R2). Arrays travel as parameters, a column each, so that a group of any size is one round trip.
  */
-import type { ChildTable, ColumnType, Table, Value } from "./Table.ts"
+import type { ChildTable, ColumnType, Table } from "./Table.ts"
 
 /** Columns that every actor's main row has beside the kind's own. */
 export const fenceColumns = ["id", "version", "writer", "cell", "epoch", "clock", "due_at"] as const
@@ -32,9 +32,6 @@ const toResult = (type: ColumnType, column: string): string =>
 
 const quote = (name: string): string => `"${name}"`
 
-export const parameter = (type: ColumnType, value: Value | undefined): Value =>
-  value === undefined || value === null ? null : type === "json" ? JSON.stringify(value) : value
-
 /** `unnest` over one array parameter per column, beginning at parameter `first`. */
 const unnest = (alias: string, columns: ReadonlyArray<readonly [string, ColumnType]>, first: number): string =>
   `unnest(${columns.map(([, type], i) => `$${first + i}::${arrayType[type]}`).join(", ")}) as ${alias}(${
@@ -48,7 +45,8 @@ export type Part =
   | { readonly _tag: "Outbox" }
   | { readonly _tag: "Rows"; readonly table: ChildTable; readonly mode: "insert" | "update" | "delete" }
 
-export const unitColumns = (main: Table): ReadonlyArray<readonly [string, ColumnType]> => [
+/** What every unit says beside the kind's own columns. */
+export const fenceParameters: ReadonlyArray<readonly [string, ColumnType]> = [
   ["actor", "text"],
   ["base_version", "bigint"],
   ["base_writer", "text"],
@@ -60,7 +58,11 @@ export const unitColumns = (main: Table): ReadonlyArray<readonly [string, Column
   ["epoch", "integer"],
   ["clock", "instant"],
   ["due_at", "instant"],
-  ["not_after", "double"],
+  ["not_after", "double"]
+]
+
+const unitColumns = (main: Table): ReadonlyArray<readonly [string, ColumnType]> => [
+  ...fenceParameters,
   ...Object.entries(main.columns)
 ]
 
@@ -138,9 +140,10 @@ const outcomeOf = (source: string, kind: string, columns: string): string =>
 
 /**
  * The commit of one group. Locks the matching rows in the order of their ids (no two groups can wait for each other in a
- * circle as long as all lock so), skips units that are stale, late or known, and says of each unit what became of it.
+ * circle as long as all lock so), skips units that are stale, late or known, and says of each unit what became of it. A
+ * `brief` one writes the columns of `main` only and stores no actor for the first time.
  */
-export const commitSql = (kind: string, main: Table, parts: ReadonlyArray<Part>): string => {
+export const commitSql = (kind: string, main: Table, parts: ReadonlyArray<Part>, brief = false): string => {
   const units = unitColumns(main)
   const own = Object.entries(main.columns)
   let next = 1 + units.length
@@ -175,6 +178,15 @@ export const commitSql = (kind: string, main: Table, parts: ReadonlyArray<Part>)
   const set = own.map(([name, type]) => `${quote(name)} = ${fromParameter(type, `g.${quote(name)}`)}`)
   const eligible = `u.actor not in (select actor from known)
     and (u.not_after is null or u.not_after > extract(epoch from clock_timestamp()) * 1000)`
+  const born = brief ? "" : `born as (
+  insert into ${main.name} (${[...fenceColumns, ...own.map(([name]) => name)].map(quote).join(", ")})
+  select u.actor, 1, u.writer, u.cell, u.epoch, to_timestamp(u.clock / 1000.0), to_timestamp(u.due_at / 1000.0)${
+    own.map(([name, type]) => `, ${fromParameter(type, `u.${quote(name)}`)}`).join("")
+  }
+  from u where u.base_version = 0 and u.changes and ${eligible}
+  order by u.actor on conflict (id) do nothing returning id
+),
+`
   return `with u as materialized (select * from ${unnest("u", units, 1)}),
 ${sources.map((cte) => `${cte},\n`).join("")}known as materialized (${
     known.length === 0 ? "select null::text as actor where false" : known.join("\n  union\n    ")
@@ -190,15 +202,9 @@ updated as (
     clock = to_timestamp(g.clock / 1000.0), due_at = to_timestamp(g.due_at / 1000.0)${set.map((s) => `, ${s}`).join("")}
   from good g where m.id = g.actor and g.changes returning m.id
 ),
-born as (
-  insert into ${main.name} (${[...fenceColumns, ...own.map(([name]) => name)].map(quote).join(", ")})
-  select u.actor, 1, u.writer, u.cell, u.epoch, to_timestamp(u.clock / 1000.0), to_timestamp(u.due_at / 1000.0)${
-    own.map(([name, type]) => `, ${fromParameter(type, `u.${quote(name)}`)}`).join("")
+${born}done as materialized (select id from updated${brief ? "" : " union all select id from born"})${
+    effects.map((cte) => `,\n${cte}`).join("")
   }
-  from u where u.base_version = 0 and u.changes and ${eligible}
-  order by u.actor on conflict (id) do nothing returning id
-),
-done as materialized (select id from updated union all select id from born)${effects.map((cte) => `,\n${cte}`).join("")}
 select u.actor, case
   when u.actor in (select id from done) then 'Committed'
   when u.actor in (select actor from known) then 'Known'
