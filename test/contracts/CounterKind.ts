@@ -104,6 +104,7 @@ export const counterKind: ActorKind<Counter, CounterCommand, CounterReply, Count
   main: { name: "counter", columns: { total: "bigint", ceiling: "bigint", reminded: "instant" } },
   children: [itemTable],
   mainRow: (state) => ({ total: state.total, ceiling: state.limit, reminded: state.dueAt }),
+  steady: { columns: ["ceiling"], same: (a, b) => a.limit === b.limit },
   restore: (id, main, children) => ({
     id,
     total: Number(main["total"]),

@@ -71,6 +71,69 @@ export const journalContract = <R = never>(
           expect(yield* store.itemsOf("a")).toBe(1)
         }))
 
+      it.effect("leaves the steady columns alone where a whole group does, and stores new actors beside units that do", () =>
+        Effect.gen(function*() {
+          const j = yield* journal
+          yield* verdicts([unit("s1"), unit("s2")])
+          // What such a unit says of the steady column is never looked at.
+          const brief = (total: number) =>
+            change({ main: { total, ceiling: 99, reminded: null }, steady: true, rows: [] })
+          expect(
+            yield* verdicts([
+              unit("s1", { base: base(1), change: brief(5) }),
+              unit("s2", { base: base(7), change: brief(5) }),
+              unit("s3", { change: null })
+            ])
+          ).toEqual(["Committed", "Stale", "Committed"])
+          const kept = change({ main: { total: 6, ceiling: 10, reminded: null }, steady: true })
+          expect(
+            yield* verdicts([
+              unit("s1", { base: base(2), change: kept }),
+              unit("s2", { base: base(1), change: change({ main: { total: 7, ceiling: 20, reminded: null } }) }),
+              unit("s3")
+            ])
+          ).toEqual(["Committed", "Committed", "Committed"])
+          const states = (yield* j.load(["s1", "s2", "s3"])).map(({ state }) => [state.id, state.total, state.limit])
+          expect(states.toSorted()).toEqual([["s1", 6, 10], ["s2", 7, 20], ["s3", 1, 10]])
+        }))
+
+      it.effect("carries any text and number through its parameters", () =>
+        Effect.gen(function*() {
+          const j = yield* journal
+          const names = [
+            "",
+            "NULL",
+            "a,b",
+            "{}",
+            "{\"a\":1}",
+            "\\",
+            "\"",
+            "\\\"",
+            "it's",
+            " ",
+            "\n",
+            "値下げ",
+            "😀",
+            "a",
+            "a"
+          ]
+          const rows = names.map((name, i) => ({
+            table: "counter_item",
+            mode: "insert" as const,
+            row: { ...item("t1", `${i}${name}`, i - 9), note: { name } }
+          }))
+          expect(
+            yield* verdicts([
+              unit("t1", { change: change({ rows, main: { total: -3, ceiling: 2 ** 53 - 1, reminded: null } }) })
+            ])
+          )
+            .toEqual(["Committed"])
+          const [loaded] = yield* j.load(["t1"])
+          expect(loaded?.state.total).toBe(-3)
+          expect(loaded?.state.limit).toBe(2 ** 53 - 1)
+          expect(loaded?.state.items).toEqual(new Map(names.map((name, i) => [`${i}${name}`, i - 9])))
+        }))
+
       it.effect("R2: one stale unit fails alone, its rows are not written", () =>
         Effect.gen(function*() {
           yield* verdicts([unit("b1"), unit("b2")])

@@ -112,7 +112,7 @@ const runs = Layer.unwrapEffect(
         )
       )
   )
-)
+).pipe(Layer.provide(LocalCells.layer))
 
 /** One dispatcher per provider account, wherever the cluster puts it. */
 export const dispatcher = (settings: DispatcherSettings, render: Render) =>

@@ -18,6 +18,11 @@ export interface ActorKind<State, Command, Reply, Event> {
   readonly children: ReadonlyArray<ChildTable>
   /** The kind's own columns of the main row, from the state after the unit. */
   readonly mainRow: (state: State) => Row
+  /**
+   * Columns of the main row that most units leave as they are, and whether two states have the same in them. A group of
+   * units that all leave them alone neither carries nor writes them. Left out: there are none.
+   */
+  readonly steady?: { readonly columns: ReadonlyArray<string>; readonly same: (a: State, b: State) => boolean }
   /** The state from what is stored: the main row and, per child table name, its live rows (in no order). */
   readonly restore: (id: string, main: Row, children: Readonly<Record<string, ReadonlyArray<Row>>>) => State
   /** The child rows that one fact writes. */

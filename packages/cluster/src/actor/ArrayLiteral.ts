@@ -25,15 +25,22 @@ const element = (type: ColumnType, value: Value | undefined): string =>
     ? quoted(value)
     : String(value)
 
-/** Collects rows, one list per column. */
+/**
+ * Collects rows, one list per column. What a column repeats from one row to the next (the units of a run differ in the member
+ * alone) is written once.
+ */
 export class ArrayColumns {
   private readonly columns: Columns
   private readonly elements: ReadonlyArray<Array<string>>
+  private readonly last: Array<Value | undefined>
+  private readonly lastElement: Array<string>
   private rows = 0
 
   constructor(columns: Columns) {
     this.columns = columns
     this.elements = columns.map(() => [])
+    this.last = columns.map(() => null)
+    this.lastElement = columns.map(() => "NULL")
   }
 
   get empty(): boolean {
@@ -44,7 +51,12 @@ export class ArrayColumns {
   add(row: Row): void {
     for (let i = 0; i < this.columns.length; i++) {
       const [name, type] = this.columns[i]!
-      this.elements[i]!.push(element(type, row[name]))
+      const value = row[name]
+      if (value !== this.last[i]) {
+        this.lastElement[i] = element(type, value)
+        this.last[i] = value
+      }
+      this.elements[i]!.push(this.lastElement[i]!)
     }
     this.rows++
   }

@@ -14,6 +14,7 @@ import * as CellTrace from "./CellTrace.ts"
 import { Journal } from "./Journal.ts"
 import { cellOf, cellsDefault, groupOf } from "./Placement.ts"
 import { ShopClock } from "./ShopClock.ts"
+import { makeSweep, type Sweep } from "./Sweep.ts"
 
 const Handle = Rpc.make("Handle", {
   payload: { bytes: Schema.Uint8ArrayFromSelf },
@@ -31,8 +32,14 @@ export class LocalCells extends Context.Tag("@hikyaku/cluster/LocalCells")<Local
   /** Incarnation of this process; clients group cells by it. */
   readonly runner: string
   readonly cells: Map<string, Pick<Cell<never, never, never, never>, "heat" | "intake" | "liveCount" | "offer">>
+  /** What asks many actors of a kind that live in this process at once, by the kind's name. */
+  readonly sweeps: Map<string, Sweep<never, unknown>>
 }>() {
-  static readonly layer = Layer.sync(LocalCells, () => ({ runner: globalThis.crypto.randomUUID(), cells: new Map() }))
+  static readonly layer = Layer.sync(LocalCells, () => ({
+    runner: globalThis.crypto.randomUUID(),
+    cells: new Map(),
+    sweeps: new Map()
+  }))
 }
 
 const after = (ms: number, callback: () => void): () => void => {
@@ -60,6 +67,7 @@ export const layer = <State, Command, Reply, Event>(
       const systemClock = yield* Clock.clockWith(Effect.succeed)
       const address = yield* Entity.CurrentAddress
       const name = address.entityId
+      const home = (actor: string) => cellOf(actor, options.cells ?? cellsDefault)
       const cell = new Cell({
         kind,
         name,
@@ -69,13 +77,28 @@ export const layer = <State, Command, Reply, Event>(
         clock,
         monotonic: () => performance.now(),
         limits: options.limits,
-        home: (actor) => cellOf(actor, options.cells ?? cellsDefault),
+        home,
         gauge: options.hot,
         trace: CellTrace.make(tracer, `${kind.name}/${name}`, {
           monotonic: () => performance.now(),
           nanos: () => systemClock.unsafeCurrentTimeNanos()
         })
       })
+      if (!local.sweeps.has(kind.name)) {
+        local.sweeps.set(
+          kind.name,
+          makeSweep({
+            kind,
+            journal: journal.of(kind),
+            generation: journal.generation,
+            clock,
+            monotonic: () => performance.now(),
+            incarnation: globalThis.crypto.randomUUID(),
+            home,
+            hosts: (cell) => local.cells.has(`${kind.name}/${cell}`)
+          })
+        )
+      }
       const key = `${kind.name}/${name}`
       // Released in the opposite order: the cell stops while it is still served, so that its round is seen through.
       yield* Effect.forkScoped(cell.serve)

@@ -48,6 +48,8 @@ export interface Unit {
 export interface UnitChange {
   /** The kind's own columns. */
   readonly main: Row
+  /** The kind's steady columns are as they are at the base; never so of an actor that is stored for the first time. */
+  readonly steady?: true
   /** The actor's clock after the unit (ms since the epoch): `now` never runs backwards through a takeover (R6). */
   readonly clock: number
   readonly dueAt: number | null

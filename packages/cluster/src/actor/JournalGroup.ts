@@ -13,6 +13,7 @@ import {
   partColumns,
   unitFenceColumns
 } from "./JournalSql.ts"
+import type { Table } from "./Table.ts"
 
 /** A happening with its place in the event log, so that the relay can move it without looking inside. */
 const forTheLog = ({ at, happening }: UnitChange["outbox"][number]) => ({
@@ -24,19 +25,32 @@ const forTheLog = ({ at, happening }: UnitChange["outbox"][number]) => ({
 })
 
 export interface Filled {
-  /** Which statement serves this group: the parts that it has. */
+  /** Which statement serves this group: the parts that it has, and whether its main rows are brief. */
   readonly variant: string
+  /** The columns of the main row that the group writes. */
+  readonly main: Table
+  /** Whether it leaves the kind's steady columns as they are; such a group holds no actor that is stored for the first time. */
+  readonly brief: boolean
   readonly parts: ReadonlyArray<Part>
   /** The statement's parameters: an array literal per column. */
   readonly values: ReadonlyArray<string>
 }
 
+/** The main table without the kind's steady columns. */
+const briefTable = <S, C, R, E>({ main, steady }: ActorKind<S, C, R, E>): Table => ({
+  name: main.name,
+  columns: Object.fromEntries(Object.entries(main.columns).filter(([name]) => !steady?.columns.includes(name)))
+})
+
 const noRow = {}
 
 /** Spreads units over parameter arrays. Units must be of different actors. */
 export const fill = <S, C, R, E>(kind: ActorKind<S, C, R, E>, units: ReadonlyArray<Unit>): Filled => {
+  const brief = kind.steady !== undefined &&
+    units.every(({ change }) => change === null || change.steady === true)
+  const main = brief ? briefTable(kind) : kind.main
   const fence = new ArrayColumns(unitFenceColumns)
-  const own = new ArrayColumns(ownColumns(kind.main))
+  const own = new ArrayColumns(ownColumns(main))
   const outcomes = new ArrayColumns(outcomeColumns)
   const asked = new ArrayColumns(askedColumns)
   const outbox = new ArrayColumns(outboxColumns)
@@ -81,7 +95,7 @@ export const fill = <S, C, R, E>(kind: ActorKind<S, C, R, E>, units: ReadonlyArr
   }
   const parts: Array<Part> = []
   const values = [...fence.literals, ...own.literals]
-  const names: Array<string> = []
+  const names: Array<string> = brief ? ["brief"] : []
   const add = (name: string, part: Part, columns: ArrayColumns) => {
     parts.push(part)
     values.push(...columns.literals)
@@ -91,7 +105,7 @@ export const fill = <S, C, R, E>(kind: ActorKind<S, C, R, E>, units: ReadonlyArr
   if (!asked.empty) add("a", { _tag: "Asked" }, asked)
   if (!outbox.empty) add("x", { _tag: "Outbox" }, outbox)
   for (const [name, { columns, part }] of [...rows].sort(([a], [b]) => (a < b ? -1 : 1))) add(name, part, columns)
-  return { variant: names.join(","), parts, values }
+  return { variant: names.join(","), main, brief, parts, values }
 }
 
 /** Takes what may travel together from the front of a queue: within the bounds, of one history, no actor twice. */

@@ -108,6 +108,9 @@ const isLive = (table: ChildTable, row: Row): boolean =>
 /** Values pass through JSON on their way, as they would through a driver: no shared references, no undefined. */
 const copy = <A>(value: A): A => structuredClone(value)
 
+const pick = (row: Row, columns: ReadonlyArray<string>): Row =>
+  Object.fromEntries(columns.map((column) => [column, row[column] ?? null]))
+
 const commitOne = <S, C, R, E>(store: MemoryStore, kind: ActorKind<S, C, R, E>, given: Unit): Verdict => {
   let unit: Unit
   try {
@@ -139,7 +142,9 @@ const commitOne = <S, C, R, E>(store: MemoryStore, kind: ActorKind<S, C, R, E>, 
     fence: { version, writer: unit.writer, cell: change.cell, epoch: change.epoch },
     clock: change.clock,
     dueAt: change.dueAt,
-    main: change.main
+    main: change.steady === true && stored !== undefined
+      ? { ...change.main, ...pick(stored.main, kind.steady?.columns ?? []) }
+      : change.main
   })
   for (const outcome of change.outcomes) {
     outcomes.set(outcomeKey(unit.actor, outcome.command), { ...outcome, actor: unit.actor })

@@ -169,10 +169,10 @@ const make = Effect.gen(function*() {
         // A value that no parameter can carry is its unit's fault, not the store's.
         return split(units, history, message(cause))
       }
-      const { parts, values, variant } = filled
+      const { brief, main, parts, values, variant } = filled
       let statement = statements.get(variant)
       if (statement === undefined) {
-        statement = { name: `commit:${kind.name}:${named++}`, text: commitSql(kind.name, kind.main, parts) }
+        statement = { name: `commit:${kind.name}:${named++}`, text: commitSql(kind.name, main, parts, brief) }
         statements.set(variant, statement)
       }
       for (let attempt = 1;; attempt++) {

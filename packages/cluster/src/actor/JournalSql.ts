@@ -139,9 +139,10 @@ const outcomeOf = (source: string, kind: string, columns: string): string =>
 
 /**
  * The commit of one group. Locks the matching rows in the order of their ids (no two groups can wait for each other in a
- * circle as long as all lock so), skips units that are stale, late or known, and says of each unit what became of it.
+ * circle as long as all lock so), skips units that are stale, late or known, and says of each unit what became of it. A
+ * `brief` one writes the columns of `main` only and stores no actor for the first time.
  */
-export const commitSql = (kind: string, main: Table, parts: ReadonlyArray<Part>): string => {
+export const commitSql = (kind: string, main: Table, parts: ReadonlyArray<Part>, brief = false): string => {
   const own = ownColumns(main)
   const units = [...unitFenceColumns, ...own]
   let next = 1 + units.length
@@ -176,6 +177,15 @@ export const commitSql = (kind: string, main: Table, parts: ReadonlyArray<Part>)
   const set = own.map(([name, type]) => `${quote(name)} = ${fromParameter(type, `g.${quote(name)}`)}`)
   const eligible = `u.actor not in (select actor from known)
     and (u.not_after is null or u.not_after > extract(epoch from clock_timestamp()) * 1000)`
+  const born = brief ? "" : `born as (
+  insert into ${main.name} (${[...fenceColumns, ...own.map(([name]) => name)].map(quote).join(", ")})
+  select u.actor, 1, u.writer, u.cell, u.epoch, to_timestamp(u.clock / 1000.0), to_timestamp(u.due_at / 1000.0)${
+    own.map(([name, type]) => `, ${fromParameter(type, `u.${quote(name)}`)}`).join("")
+  }
+  from u where u.base_version = 0 and u.changes and ${eligible}
+  order by u.actor on conflict (id) do nothing returning id
+),
+`
   return `with u as materialized (select * from ${unnest("u", units, 1)}),
 ${sources.map((cte) => `${cte},\n`).join("")}known as materialized (${
     known.length === 0 ? "select null::text as actor where false" : known.join("\n  union\n    ")
@@ -191,15 +201,9 @@ updated as (
     clock = to_timestamp(g.clock / 1000.0), due_at = to_timestamp(g.due_at / 1000.0)${set.map((s) => `, ${s}`).join("")}
   from good g where m.id = g.actor and g.changes returning m.id
 ),
-born as (
-  insert into ${main.name} (${[...fenceColumns, ...own.map(([name]) => name)].map(quote).join(", ")})
-  select u.actor, 1, u.writer, u.cell, u.epoch, to_timestamp(u.clock / 1000.0), to_timestamp(u.due_at / 1000.0)${
-    own.map(([name, type]) => `, ${fromParameter(type, `u.${quote(name)}`)}`).join("")
+${born}done as materialized (select id from updated${brief ? "" : " union all select id from born"})${
+    effects.map((cte) => `,\n${cte}`).join("")
   }
-  from u where u.base_version = 0 and u.changes and ${eligible}
-  order by u.actor on conflict (id) do nothing returning id
-),
-done as materialized (select id from updated union all select id from born)${effects.map((cte) => `,\n${cte}`).join("")}
 select u.actor, case
   when u.actor in (select id from done) then 'Committed'
   when u.actor in (select actor from known) then 'Known'

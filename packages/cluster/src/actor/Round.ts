@@ -150,7 +150,7 @@ const place = <State, Command, Reply, Event>(
 }
 
 /** An actor of which nothing is stored yet. */
-const unborn = <State, Command, Reply, Event>(
+export const unborn = <State, Command, Reply, Event>(
   kind: ActorKind<State, Command, Reply, Event>,
   actor: string,
   cell: string

@@ -55,12 +55,12 @@ export class UnitBuilder<State, Command, Reply, Event> {
 
   /**
    * Decides one command; says what it answers and whether that is an outcome on record. Throws what the decider throws, and
-   * then has not changed anything.
+   * then has not changed anything. Without an id nothing of it goes on record: nobody can repeat it by one (R3).
    */
   decide(
     command: Command,
     now: number,
-    id: CommandId,
+    id: CommandId | null,
     hash: string,
     notAfter: number
   ): { readonly reply: Reply; readonly final: boolean } {
@@ -74,13 +74,13 @@ export class UnitBuilder<State, Command, Reply, Event> {
       facts.push({ id: this.actor, before: state, after, event, now: at })
       state = after
     }
-    const outcome = final ? { command: id, hash, reply: plain(reply) } : null
+    const outcome = final && id !== null ? { command: id, hash, reply: plain(reply) } : null
     // Nothing fails from here on.
     this.state = state
     this.clock = at
     for (const fact of facts) this.facts.push(fact)
     if (outcome !== null) this.outcomes.push(outcome)
-    else this.asked.push(id)
+    else if (id !== null) this.asked.push(id)
     // A read may be late without harm: what it says was true.
     if ((final || facts.length > 0) && notAfter < this.notAfter) this.notAfter = notAfter
     return { reply, final }
@@ -102,8 +102,10 @@ export class UnitBuilder<State, Command, Reply, Event> {
       for (const happening of kind.publish(fact)) outbox.push({ at: fact.now, happening })
     }
     const { cell, epoch } = this
+    const steady = kind.steady !== undefined && base.fence.version > 0 && kind.steady.same(base.state, this.state)
     const change: UnitChange = {
       main: kind.mainRow(this.state),
+      ...(steady && { steady }),
       clock: this.clock,
       dueAt: kind.decider.dueAt(this.state),
       cell,

@@ -184,6 +184,24 @@ const mainRow = (member: Member): Row => ({
   decisions: member.decisions
 })
 
+/** What runs and sending leave alone; states that share it have it from one another. */
+const steady = {
+  columns: [
+    "joined",
+    "withdrawn",
+    "language",
+    "time_zone",
+    "address",
+    "attributes",
+    "consents",
+    "suppressions"
+  ],
+  same: (a: Member, b: Member): boolean =>
+    a.joined === b.joined && a.withdrawn === b.withdrawn && a.language === b.language && a.timeZone === b.timeZone &&
+    a.address === b.address && a.attributes === b.attributes && a.consents === b.consents &&
+    a.suppressions === b.suppressions
+}
+
 const restore = (id: string, main: Row): Member => {
   const holds = json<ReadonlyArray<HoldRow>>(main["holds"]).map(restoreHold)
   const gone = holds.filter((hold) => !occupying.has(hold.phase))
@@ -296,6 +314,7 @@ export const makeMemberKind = (
   main: memberTable,
   children: [deliveryTable, ledgerTable],
   mainRow,
+  steady,
   restore,
   write,
   // What members do comes in as events; stating it again would go round in a circle.

@@ -9,10 +9,18 @@ import type { CampaignDefinition } from "@hikyaku/domain/marketing/Campaign"
 import type { CampaignCommand } from "@hikyaku/domain/marketing/CampaignCommand"
 import { audienceOf, termsOf } from "@hikyaku/domain/marketing/CampaignTerms"
 import type { Attributes } from "@hikyaku/domain/marketing/Event"
-import { type Consider, considerCommand, type Terms } from "@hikyaku/domain/marketing/Member"
-import { Array as Arr, Duration, Effect, Either } from "effect"
+import {
+  type Consider,
+  considerCommand,
+  type MemberCommand,
+  type MemberReply,
+  type Terms
+} from "@hikyaku/domain/marketing/Member"
+import { Array as Arr, type Context, Duration, Effect, Either, Option } from "effect"
 import { ActorClient } from "../actor/ActorClient.ts"
+import { LocalCells } from "../actor/CellEntity.ts"
 import { ShopClock } from "../actor/ShopClock.ts"
+import type { Sweep } from "../actor/Sweep.ts"
 import { campaignKind } from "./CampaignActor.ts"
 import { memberKind } from "./MemberActor.ts"
 import { compileSegment, type SegmentPage } from "./SegmentSql.ts"
@@ -23,10 +31,14 @@ export interface RunLimits {
   /** Members asked in one call. */
   readonly pageSize: number
   /**
-   * Pages of a stretch: read in one query, asked at once, one move of the cursor. More than one, so that a commit is under
-   * way while the next is decided; of a campaign with a budget one, since what it may ask depends on what was accepted.
+   * Pages of a stretch: read in one query, one move of the cursor; what a crash repeats. Of a campaign with a budget one,
+   * since what it may ask depends on what was accepted.
    */
   readonly stretchPages: number
+  /** Pages of a stretch that are asked at once: more than one, so that a commit is under way while the next is decided. */
+  readonly pagesAtOnce: number
+  /** Members asked at once, one group after the other, while this process serves others too; runs of batch class only. */
+  readonly crowdedSize: number
   /** Stretches of one run before the worker looks for more urgent ones. */
   readonly stretchesAtOnce: number
   /** Runs worked on at once by one worker; more wait, the more urgent ones first. */
@@ -37,7 +49,9 @@ export interface RunLimits {
 
 export const runLimitsDefault: RunLimits = {
   pageSize: 500,
-  stretchPages: 2,
+  stretchPages: 8,
+  pagesAtOnce: 3,
+  crowdedSize: 100,
   stretchesAtOnce: 4,
   runsAtOnce: 4,
   dropMax: 2_000
@@ -83,6 +97,11 @@ interface Asked {
   readonly rejected: Readonly<Record<string, number>>
 }
 
+/** How members of this very process are asked, if it hosts any. */
+const sweepOf = (local: Context.Tag.Service<LocalCells> | null): Sweep<MemberCommand, MemberReply> | null =>
+  // Under the kind's name nobody but its own cells put it there.
+  (local?.sweeps.get(memberKind.name) as Sweep<MemberCommand, MemberReply> | undefined) ?? null
+
 const together = (parts: ReadonlyArray<Asked>, before: Asked["rejected"]): Asked => {
   const rejected: Record<string, number> = { ...before }
   let accepted = 0
@@ -95,11 +114,12 @@ const together = (parts: ReadonlyArray<Asked>, before: Asked["rejected"]): Asked
 
 export const makeWith = (limits: RunLimits) =>
   Effect.gen(function*() {
-    const { dropMax, pageSize, runsAtOnce, stretchPages, stretchesAtOnce } = limits
+    const { crowdedSize, dropMax, pageSize, pagesAtOnce, runsAtOnce, stretchPages, stretchesAtOnce } = limits
     const sql = yield* SqlClient.SqlClient
     const client = yield* ActorClient
     const clock = yield* ShopClock
     const shop = yield* Shop
+    const local = Option.getOrNull(yield* Effect.serviceOption(LocalCells))
     const termsOfVersion = new Map<string, Terms>()
 
     const prepare = (run: RunRow): Prepared => {
@@ -127,13 +147,50 @@ export const makeWith = (limits: RunLimits) =>
       return { command, page: compileSegment(segment), stretch }
     }
 
+    /** Whether actors of other kinds have commands waiting in this process. */
+    const crowded = (): boolean => {
+      for (const [key, { intake }] of local?.cells ?? []) {
+        if (intake.size > 0 && !key.startsWith(`${memberKind.name}/`)) return true
+      }
+      return false
+    }
+    const oneAtATime = Effect.unsafeMakeSemaphore(1)
+
+    /** Asks members of this process; those who give way leave most of it to whoever else is served here (R23). */
+    const swept = (
+      sweep: Sweep<MemberCommand, MemberReply>,
+      command: Consider,
+      members: ReadonlyArray<string>,
+      givesWay: boolean
+    ) =>
+      Effect.gen(function*() {
+        const replies: Array<MemberReply | null> = []
+        while (replies.length < members.length) {
+          const narrow = givesWay && crowded()
+          const part = members.slice(replies.length, narrow ? replies.length + crowdedSize : members.length)
+          const asked = sweep(command, part, clock.now())
+          for (const reply of yield* narrow ? oneAtATime.withPermits(1)(asked) : asked) replies.push(reply)
+        }
+        return replies
+      })
+
     /** Asks the members of a page until each has answered; null when some never did. */
-    const askPage = (command: Consider, members: ReadonlyArray<string>) =>
+    const askPage = (command: Consider, members: ReadonlyArray<string>, givesWay: boolean) =>
       Effect.gen(function*() {
         let accepted = 0
         const rejected: Record<string, number> = {}
         const count = (reason: string) => rejected[reason] = (rejected[reason] ?? 0) + 1
+        const countReply = (reply: MemberReply) => {
+          if (reply._tag === "Accepted") accepted++
+          else count(reply._tag === "Rejected" ? reply.reason : reply._tag)
+        }
         let open = members
+        const sweep = sweepOf(local)
+        if (sweep !== null) {
+          const replies = yield* swept(sweep, command, members, givesWay)
+          for (const reply of replies) if (reply !== null) countReply(reply)
+          open = members.filter((_, i) => replies[i] === null)
+        }
         for (let attempt = 1; open.length > 0; attempt++) {
           if (attempt > asksMax) return null
           if (attempt > 1) yield* Effect.sleep(askAgainRest)
@@ -142,8 +199,7 @@ export const makeWith = (limits: RunLimits) =>
           open = open.filter((_, i) =>
             Either.match(answers[i]!, {
               onRight: (reply) => {
-                if (reply._tag === "Accepted") accepted++
-                else count(reply._tag === "Rejected" ? reply.reason : reply._tag)
+                countReply(reply)
                 return false
               },
               onLeft: (error) => {
@@ -159,9 +215,13 @@ export const makeWith = (limits: RunLimits) =>
 
     const ask = (run: RunRow, command: Consider, members: ReadonlyArray<string>) =>
       Effect.map(
-        Effect.forEach(Arr.chunksOf(members, pageSize), (page) => askPage(command, page), {
-          concurrency: stretchPages
-        }),
+        Effect.forEach(
+          Arr.chunksOf(members, pageSize),
+          (page) => askPage(command, page, run.definition.class === "batch"),
+          {
+            concurrency: pagesAtOnce
+          }
+        ),
         (parts) => {
           const answered = parts.flatMap((part) => (part === null ? [] : [part]))
           return answered.length < parts.length ? null : together(answered, run.rejected)

@@ -45,6 +45,7 @@ const pace = { requestMs: 100, perRecipientMs: 1 }
 const requests: ListRequests = {
   perform: unused,
   takeBack: unused,
+  giveUp: unused,
   pace: () => ({ upload: pace, sending: pace }),
   resolveWithoutHistory: unused,
   settleMs: 0

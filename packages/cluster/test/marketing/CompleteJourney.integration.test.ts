@@ -199,7 +199,15 @@ describe.skipIf(!hasCompleteJourney)(
               }
               yield* define(sampled, terms)
               const run = yield* runNow(definition.id)
-              yield* workOff({ pageSize: 100, stretchPages: 2, stretchesAtOnce: 4, runsAtOnce: 1, dropMax: 100 })
+              yield* workOff({
+                pageSize: 100,
+                stretchPages: 2,
+                pagesAtOnce: 2,
+                crowdedSize: 3,
+                stretchesAtOnce: 4,
+                runsAtOnce: 1,
+                dropMax: 100
+              })
               // Each of the segment is accounted for: a delivery, or a reason.
               const unaccounted = yield* sql.unsafe<{ readonly household: string }>(
                 `(select household from (${independentSql(campaign)}) s where substr(household, 2)::int % 4 = 0)

@@ -53,6 +53,28 @@ describe("memberKind", () => {
     expect(accepted).toBeGreaterThan(100)
   })
 
+  it("says that the steady columns are as they were only when they are", () => {
+    let steady = 0
+    fc.assert(
+      fc.property(history("m-1"), (rounds) => {
+        const house = new MemberHouse("m-1")
+        const columns = () => {
+          const row = kind.mainRow(house.state)
+          return JSON.stringify(kind.steady!.columns.map((column) => row[column]))
+        }
+        for (const round of rounds) {
+          const before = columns()
+          const { change } = house.round(round)
+          if (change?.steady !== true) continue
+          steady++
+          expect(columns()).toBe(before)
+        }
+      }),
+      { numRuns: 200 }
+    )
+    expect(steady).toBeGreaterThan(100)
+  })
+
   it("inserts one delivery per run accepted and one ledger row per other decision (G8, R18)", () => {
     fc.assert(
       fc.property(history("m-1"), (rounds) => {

@@ -2,9 +2,11 @@
 import { SqlClient } from "@effect/sql"
 import { PgClient } from "@effect/sql-pg"
 import { ActorClient } from "@hikyaku/cluster/actor/ActorClient"
-import type { Journal } from "@hikyaku/cluster/actor/Journal"
+import { LocalCells } from "@hikyaku/cluster/actor/CellEntity"
+import { Journal } from "@hikyaku/cluster/actor/Journal"
 import { JournalSettings, layer as journalLayer } from "@hikyaku/cluster/actor/JournalPostgres"
 import { ShopClock } from "@hikyaku/cluster/actor/ShopClock"
+import { makeSweep } from "@hikyaku/cluster/actor/Sweep"
 import { campaignKind } from "@hikyaku/cluster/marketing/CampaignActor"
 import { memberKind } from "@hikyaku/cluster/marketing/MemberActor"
 import { makeWith, type RunLimits } from "@hikyaku/cluster/marketing/RunWorker"
@@ -39,8 +41,29 @@ export const shop: ShopTerms = {
 
 export type Services = SqlClient.SqlClient | Journal | ActorClient | ShopClock | Shop | Instant | Losses
 
-/** A house of its own for a suite. */
-export const houseLayer = (terms: ShopTerms = shop): Layer.Layer<Services> => {
+/** Members of this process are asked in sweeps. */
+const sweeps = Layer.effect(
+  LocalCells,
+  Effect.gen(function*() {
+    const journal = yield* Journal
+    const clock = yield* ShopClock
+    const sweep = makeSweep({
+      kind: memberKind,
+      journal: journal.of(memberKind),
+      generation: journal.generation,
+      clock,
+      monotonic: () => performance.now(),
+      incarnation: "sweep",
+      // The one cell that these actors know.
+      home: () => "local",
+      hosts: () => true
+    })
+    return { runner: "test", cells: new Map(), sweeps: new Map([[memberKind.name, sweep]]) }
+  })
+)
+
+/** A house of its own for a suite; `swept` if runs find the members in their own process. */
+export const houseLayer = (terms: ShopTerms = shop, swept = false): Layer.Layer<Services> => {
   const database = Layer.unwrapScoped(Effect.map(freshDatabase(), ({ url }) => {
     const client = Layer.orDie(PgClient.layer({ url: Redacted.make(url), maxConnections: 6 }))
     const schema = Layer.effectDiscard(
@@ -64,6 +87,7 @@ export const houseLayer = (terms: ShopTerms = shop): Layer.Layer<Services> => {
       return ShopClock.of({ now, real: () => Date.now(), logical: () => true, refresh: Effect.void })
     })
   )
+  const services = Layer.mergeAll(clock.pipe(Layer.provideMerge(instant)), Layer.succeed(Shop, terms))
   const losses = Layer.succeed(Losses, { lose: () => false })
   const mishaps = Layer.effect(
     LocalActors.Mishaps,
@@ -71,7 +95,8 @@ export const houseLayer = (terms: ShopTerms = shop): Layer.Layer<Services> => {
   )
   return LocalActors.layer.pipe(
     Layer.provide(mishaps),
-    Layer.provideMerge(Layer.mergeAll(clock.pipe(Layer.provideMerge(instant)), losses, Layer.succeed(Shop, terms))),
+    Layer.merge(swept ? sweeps : Layer.empty),
+    Layer.provideMerge(Layer.merge(services, losses)),
     Layer.provideMerge(database)
   )
 }
@@ -155,7 +180,15 @@ export const runNow = (id: string, product?: string) =>
   })
 
 /** Pages so small that a few members make several stretches. */
-export const smallLimits: RunLimits = { pageSize: 4, stretchPages: 2, stretchesAtOnce: 2, runsAtOnce: 3, dropMax: 3 }
+export const smallLimits: RunLimits = {
+  pageSize: 4,
+  stretchPages: 2,
+  pagesAtOnce: 2,
+  crowdedSize: 3,
+  stretchesAtOnce: 2,
+  runsAtOnce: 3,
+  dropMax: 3
+}
 
 /** Steps of both lanes until neither finds a run that can go on; at most `most`. */
 export const workOff = (limits: RunLimits = smallLimits, most = 50) =>
