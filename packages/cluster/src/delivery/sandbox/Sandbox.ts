@@ -119,9 +119,12 @@ export class Sandbox {
         return this.traffic.started(entry, this.settings)
       case "end":
         return this.traffic.ended(entry, this.settings)
+      // What is under way took until this instant too, also when a death leaves no later line.
       case "list":
+        this.traffic.integrate(entry.at, this.settings)
         return this.mailroom.list(entry)
       case "send":
+        this.traffic.integrate(entry.at, this.settings)
         return this.mailroom.send(entry)
     }
   }

@@ -150,6 +150,14 @@ describe("G9, G10: the sandbox's testimony", () => {
           expect(reborn.underWay.total).toBe(0)
           expect(reborn.cutByDeath).toBeGreaterThanOrEqual(dead.underWay.total)
           expect(reborn.mailed).toBe(dead.mailed)
+          // And what was under way took until the last line, whatever that line says.
+          for (let cut = 2; cut <= entries.length; cut++) {
+            const some: ReadonlyArray<SandboxEntry> = [
+              ...entries.slice(0, cut),
+              { t: "opened", at: entries.at(-1)?.at ?? 0, format: 1 }
+            ]
+            expect(fold(some).requestMs.total).toBeCloseTo(recount(lines(some)).requestMs, 3)
+          }
         }))),
       { numRuns: 25 }
     ), 60_000)
