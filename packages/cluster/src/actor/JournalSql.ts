@@ -141,6 +141,11 @@ const outcomeOf = (source: string, kind: string, columns: string): string =>
  * The commit of one group. Locks the matching rows in the order of their ids (no two groups can wait for each other in a
  * circle as long as all lock so), skips units that are stale, late or known, and says of each unit what became of it. A
  * `brief` one writes the columns of `main` only and stores no actor for the first time.
+ *
+ * Outcomes are looked up before the first row is locked, and not again in its recheck (nothing comes out of `fresh` before
+ * all of `known` is there). It must stay so: a lock that had to wait for another writer sets up the statement's partition
+ * pruning anew, and PostgreSQL 18 frees that with the recheck. Whatever prunes after it reads freed memory, and the backend
+ * takes every connection of the server with it.
  */
 export const commitSql = (kind: string, main: Table, parts: ReadonlyArray<Part>, brief = false): string => {
   const own = ownColumns(main)
@@ -175,14 +180,13 @@ export const commitSql = (kind: string, main: Table, parts: ReadonlyArray<Part>,
     next += columns.length
   }
   const set = own.map(([name, type]) => `${quote(name)} = ${fromParameter(type, `g.${quote(name)}`)}`)
-  const eligible = `u.actor not in (select actor from known)
-    and (u.not_after is null or u.not_after > extract(epoch from clock_timestamp()) * 1000)`
+  const inTime = "(u.not_after is null or u.not_after > extract(epoch from clock_timestamp()) * 1000)"
   const born = brief ? "" : `born as (
   insert into ${main.name} (${[...fenceColumns, ...own.map(([name]) => name)].map(quote).join(", ")})
   select u.actor, 1, u.writer, u.cell, u.epoch, to_timestamp(u.clock / 1000.0), to_timestamp(u.due_at / 1000.0)${
     own.map(([name, type]) => `, ${fromParameter(type, `u.${quote(name)}`)}`).join("")
   }
-  from u where u.base_version = 0 and u.changes and ${eligible}
+  from fresh u where u.base_version = 0 and u.changes and ${inTime}
   order by u.actor on conflict (id) do nothing returning id
 ),
 `
@@ -190,12 +194,13 @@ export const commitSql = (kind: string, main: Table, parts: ReadonlyArray<Part>,
 ${sources.map((cte) => `${cte},\n`).join("")}known as materialized (${
     known.length === 0 ? "select null::text as actor where false" : known.join("\n  union\n    ")
   }),
+fresh as materialized (select * from u where actor not in (select actor from known)),
 locked as materialized (
-  select m.id from ${main.name} m join u on u.actor = m.id
+  select m.id from ${main.name} m join fresh u on u.actor = m.id
   where m.version = u.base_version and m.writer = u.base_writer and m.cell = u.base_cell and m.epoch = u.base_epoch
   order by m.id for update of m
 ),
-good as materialized (select u.* from u where ${isIn("u.actor", "locked")} and ${eligible}),
+good as materialized (select u.* from fresh u where ${isIn("u.actor", "locked")} and ${inTime}),
 updated as (
   update ${main.name} m set version = m.version + 1, writer = g.writer, cell = g.cell, epoch = g.epoch,
     clock = to_timestamp(g.clock / 1000.0), due_at = to_timestamp(g.due_at / 1000.0)${set.map((s) => `, ${s}`).join("")}

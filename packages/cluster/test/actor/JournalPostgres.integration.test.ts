@@ -5,6 +5,7 @@ import { describe, expect, it } from "@effect/vitest"
 import { Journal, type Unit } from "@hikyaku/cluster/actor/Journal"
 import { JournalSettings, layer } from "@hikyaku/cluster/actor/JournalPostgres"
 import { sql as runtime } from "@hikyaku/cluster/sql/migrations/0001_runtime"
+import { commandIdFrom } from "@hikyaku/domain/Identifier"
 import { Deferred, Effect, Fiber, Layer, Redacted } from "effect"
 import { counterKind, counterSql } from "../../../../test/contracts/CounterKind.ts"
 import { freshDatabase } from "../../../../test/Database.ts"
@@ -58,6 +59,10 @@ const house = Effect.gen(function*() {
 })
 
 const tags = (verdicts: ReadonlyArray<{ readonly _tag: string }>) => verdicts.map(({ _tag }) => _tag)
+/** How many of the journal's connections wait for a lock. */
+const waiting = (sql: SqlClient.SqlClient) =>
+  sql<{ readonly n: number }>`select count(*)::int as n from pg_stat_activity
+    where application_name = 'hikyaku-journal' and wait_event_type = 'Lock' and datname = current_database()`
 /** Repeats until the store answers again. */
 const eventually = <A, E>(effect: Effect.Effect<A, E>) => Effect.retry(effect, { times: 20 })
 
@@ -103,15 +108,48 @@ describe("the journal on PostgreSQL", () => {
       )
       yield* Deferred.await(locked)
       const blocked = yield* Effect.fork(Effect.flip(counters.commit([unit("a", 1)])))
-      const waiting = sql<{ readonly n: number }>`select count(*)::int as n from pg_stat_activity
-        where application_name = 'hikyaku-journal' and wait_event_type = 'Lock' and datname = current_database()`
-      yield* Effect.repeat(waiting, { until: (rows) => rows[0]?.n === 1 })
+      yield* Effect.repeat(waiting(sql), { until: (rows) => rows[0]?.n === 1 })
       yield* sql`select pg_terminate_backend(pid) from pg_stat_activity
         where application_name = 'hikyaku-journal' and datname = current_database()`
       expect((yield* Fiber.join(blocked))._tag).toBe("CommitUnknown")
       yield* Deferred.succeed(release, undefined)
       yield* Fiber.join(lock)
       expect(tags(yield* eventually(counters.commit([unit("a", 1)])))).toEqual(["Committed"])
+    }))
+
+  // Against PostgreSQL 18, not only against our fence: see commitSql.
+  it.scopedLive("R4: a commit that waits for another writer's is told that it is stale, with outcomes in it", () =>
+    Effect.gen(function*() {
+      const { counters, sql } = yield* house
+      const day = 86_400_000
+      yield* sql`select outcome_partitions(${start - day}, ${start + day}, false)`
+      let ids = 0
+      const command = () => commandIdFrom(start + ids++, 0.5, 0.25, 0.125)
+      const remembering = (actor: string): Unit => {
+        const next = unit(actor, 1)
+        const outcomes = [{ command: command(), hash: "h", reply: 1 }]
+        return { ...next, asked: [command()], change: { ...next.change!, outcomes } }
+      }
+      // Which group finds the freed memory in use again is a matter of its size.
+      for (const size of [1, 2, 3, 5, 8, 13, 30, 60, 100, 200]) {
+        const actors = Array.from({ length: size }, (_, n) => `a${size}-${n}-${"x".repeat(n % 40)}`)
+        yield* counters.commit(actors.map((actor) => unit(actor, 0)))
+        const locked = yield* Deferred.make<void>()
+        const release = yield* Deferred.make<void>()
+        const rival = yield* Effect.fork(
+          sql`update counter set version = version + 1, writer = 'w2' where id = ${actors[0]!}`.pipe(
+            Effect.andThen(Deferred.succeed(locked, undefined)),
+            Effect.andThen(Deferred.await(release)),
+            sql.withTransaction
+          )
+        )
+        yield* Deferred.await(locked)
+        const waits = yield* Effect.fork(counters.commit(actors.map(remembering)))
+        yield* Effect.repeat(waiting(sql), { until: (rows) => rows[0]?.n === 1 })
+        yield* Deferred.succeed(release, undefined)
+        yield* Fiber.join(rival)
+        expect(tags(yield* Fiber.join(waits))).toEqual(actors.map((_, n) => n === 0 ? "Stale" : "Committed"))
+      }
     }))
 
   it.scopedLive("R5: what was decided on one timeline is not committed on another", () =>
