@@ -68,16 +68,6 @@ export const mutations = [
     ...contract
   },
   {
-    id: "outcomes are looked up before a row is locked",
-    rule: "R4",
-    file: sql,
-    find: "join fresh u on u.actor = m.id",
-    replace: "join u on u.actor = m.id",
-    project: "integration",
-    test: "packages/cluster/test/actor/JournalPostgres.integration.test.ts",
-    only: "another writer"
-  },
-  {
     id: "ids that are only asked for",
     rule: "G3 R3",
     file: sql,

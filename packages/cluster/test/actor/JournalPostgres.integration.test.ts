@@ -127,7 +127,7 @@ describe("the journal on PostgreSQL", () => {
       const command = () => commandIdFrom(start + ids++, 0.5, 0.25, 0.125)
       const remembering = (actor: string): Unit => {
         const next = unit(actor, 1)
-        const outcomes = [{ command: command(), hash: "h", reply: 1 }]
+        const outcomes = [{ command: command(), hash: "h", reply: {} }]
         return { ...next, asked: [command()], change: { ...next.change!, outcomes } }
       }
       // Which group finds the freed memory in use again is a matter of its size.
