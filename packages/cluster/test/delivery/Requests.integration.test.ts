@@ -55,7 +55,8 @@ const ask = (
       priority: 0,
       parameters: {},
       sendAt: sendAt ?? Date.now() - 1_000,
-      deadline: deadline ?? Date.now() + 3_600_000
+      deadline: deadline ?? Date.now() + 3_600_000,
+      source: null
     })
     const taken = yield* store.add(id, lines, lines.length)
     if (submit) yield* store.move(id, ["open"], "accepted")
