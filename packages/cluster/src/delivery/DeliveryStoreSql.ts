@@ -98,6 +98,11 @@ reached as (
       when exists (select from campaign c where c.id = $5 and c.status = 'cancelled') then 'the campaign was cancelled'
       when exists (select from mail_request q where q.id = p.request and q.status = 'cancelled')
         then 'the request was cancelled'
+      when p.request is not null and exists (
+          select from mail_request q join address_unsubscribed u on u.channel = $8 and u.system = q.system
+            and u.address = lower(coalesce(p.recipient, m.address))
+          where q.id = p.request and q.links)
+        then 'unsubscribed from the mails of this system'
       when p.recipient is not null then case when p.recipient !~ '^[^[:space:]@]+@[^[:space:]@]+$' then 'not an address' end
       when m.id is null or not m.joined then 'unknown member'
       when m.withdrawn then 'withdrawn'

@@ -34,9 +34,10 @@ export const templateVersion = `select max(version) as version from mail_templat
 const byKeyWhere = `where q.system = $2 and q.idempotency_key = $3`
 export const open = `with made as (
   insert into mail_request (id, system, idempotency_key, content_hash, mail, template, template_version, class, priority,
-    parameters, send_at, deadline, status, source, source_rows)
+    parameters, send_at, deadline, status, source, source_rows, links)
   values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10::jsonb, ${instant("$11")}, ${instant("$12")}, 'open', $13::jsonb,
-    $14::integer)
+    $14::integer, $8 = 'batch' or exists (select from mail_template t where t.id = $6 and t.version = $7
+      and t.content::text like '%unsubscribe_url%'))
   on conflict (system, idempotency_key) do nothing
   returning *
 )

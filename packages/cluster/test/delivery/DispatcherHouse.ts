@@ -20,6 +20,7 @@ import { sql as deliverySql } from "@hikyaku/cluster/sql/migrations/0040_deliver
 import { sql as campaignsSql } from "@hikyaku/cluster/sql/migrations/0070_campaigns"
 import { sql as requestSql } from "@hikyaku/cluster/sql/migrations/0085_requests"
 import { sql as sourceSql } from "@hikyaku/cluster/sql/migrations/0115_request_sources"
+import { sql as unsubscribeSql } from "@hikyaku/cluster/sql/migrations/0116_request_unsubscribe"
 import { type Limits, unbounded } from "@hikyaku/domain/delivery/RateLimit"
 import type { Attributes } from "@hikyaku/domain/marketing/Event"
 import { considerCommand, type Terms } from "@hikyaku/domain/marketing/Member"
@@ -173,7 +174,8 @@ export const inHouse = <A, E>(
             deliverySql,
             campaignsSql,
             requestSql,
-            sourceSql
+            sourceSql,
+            unsubscribeSql
           ]
         ) yield* client.unsafe(text)
         const now = Date.now()
