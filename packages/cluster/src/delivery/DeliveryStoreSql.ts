@@ -61,12 +61,18 @@ limit $3`
 
 const listColumns =
   `id, campaign, version::float8 as version, class, channel, priority, status, doubtful, upload_id, send_id,
-  reason, recipients, attempt, polls, ${ms("due_since")} as since, ${ms("deadline")} as deadline`
+  reason, recipients, attempt, polls, ${ms("due_since")} as since, ${ms("deadline")} as deadline,
+  ${ms("clock_timestamp() - send_begun_at")} as "sendAgeMs"`
 
+/**
+ * What a paused or cancelled request has asked for is not there to be worked on, but for what a paused one leaves behind: its
+ * deadline ends it like any other.
+ */
 export const openLists = `select ${listColumns} from delivery_list
 where provider = $1 and epoch = $2 and status in ('queued', 'uploaded', 'sent', 'unknown')
   and (retry_at is null or retry_at <= clock_timestamp())
-  and not (status in ('queued', 'uploaded') and ${ofRequest("delivery_list", "paused", "cancelled")})
+  and not (status in ('queued', 'uploaded') and (${ofRequest("delivery_list", "cancelled")}
+    or deadline > shop_now() and ${ofRequest("delivery_list", "paused")}))
 order by class = 'batch', deadline limit $3`
 
 export const statusOf = `select id, status, attempt from delivery_list where id = any($1::text[])`
@@ -159,6 +165,7 @@ export const begin = `update delivery_list l set
   status = case w.status when 'queued' then 'uploading' else 'sending' end,
   attempt = l.attempt + 1,
   sent_at = case when w.status = 'uploaded' then shop_now() else l.sent_at end,
+  send_begun_at = case when w.status = 'uploaded' and l.doubtful is null then clock_timestamp() else l.send_begun_at end,
   updated_at = clock_timestamp(), retry_at = null
 from unnest($2::text[], $3::text[], $4::integer[]) as w(id, status, attempt)
 where l.id = w.id and l.status = w.status and l.attempt = w.attempt and l.epoch = $1 and l.deadline > shop_now()

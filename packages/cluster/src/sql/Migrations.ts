@@ -16,6 +16,7 @@ import { sql as eventWay } from "./migrations/0090_event_way.ts"
 import { sql as imports } from "./migrations/0110_imports.ts"
 import { sql as requestSources } from "./migrations/0115_request_sources.ts"
 import { sql as requestUnsubscribe } from "./migrations/0116_request_unsubscribe.ts"
+import { sql as sendBegun } from "./migrations/0117_send_begun.ts"
 
 const numbered: Readonly<Record<string, string>> = {
   "0001_runtime": runtime,
@@ -31,7 +32,8 @@ const numbered: Readonly<Record<string, string>> = {
   "0090_event_way": eventWay,
   "0110_imports": imports,
   "0115_request_sources": requestSources,
-  "0116_request_unsubscribe": requestUnsubscribe
+  "0116_request_unsubscribe": requestUnsubscribe,
+  "0117_send_begun": sendBegun
 }
 
 const statement = (text: string) => Effect.flatMap(SqlClient.SqlClient, (sql) => sql.unsafe(text))

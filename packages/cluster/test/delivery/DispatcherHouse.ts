@@ -21,6 +21,7 @@ import { sql as campaignsSql } from "@hikyaku/cluster/sql/migrations/0070_campai
 import { sql as requestSql } from "@hikyaku/cluster/sql/migrations/0085_requests"
 import { sql as sourceSql } from "@hikyaku/cluster/sql/migrations/0115_request_sources"
 import { sql as unsubscribeSql } from "@hikyaku/cluster/sql/migrations/0116_request_unsubscribe"
+import { sql as begunSql } from "@hikyaku/cluster/sql/migrations/0117_send_begun"
 import { type Limits, unbounded } from "@hikyaku/domain/delivery/RateLimit"
 import type { Attributes } from "@hikyaku/domain/marketing/Event"
 import { considerCommand, type Terms } from "@hikyaku/domain/marketing/Member"
@@ -175,7 +176,8 @@ export const inHouse = <A, E>(
             campaignsSql,
             requestSql,
             sourceSql,
-            unsubscribeSql
+            unsubscribeSql,
+            begunSql
           ]
         ) yield* client.unsafe(text)
         const now = Date.now()
