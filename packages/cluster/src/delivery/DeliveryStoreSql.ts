@@ -83,6 +83,8 @@ export const statusOf = `select id, status, attempt from delivery_list where id 
  * lie between. Other channels than mail are addressed by the member's id. What a paused run or campaign has asked for
  * waits, what a cancelled one has asked for is dropped (R17).
  *
+ * Why somebody is left out is found out once (`materialized`): what is asked for it is dear, and is needed in two places.
+ *
  * The first of the group are read in the order of `delivery_due`, however many are due. As anti-joins the conditions are
  * expected to leave next to nothing, and with the index on deadlines in reach all that is due was read and sorted for every
  * list: seconds, for a batch to a hundred thousand.
@@ -97,7 +99,7 @@ export const makeList = `with picked as (
     and coalesce((select q.status from mail_request q where q.id = d.request), '') not in ('open', 'paused')
   order by d.not_before, d.id limit $9 for update of d skip locked
 ),
-reached as (
+reached as materialized (
   select p.*, m.language, case when p.recipient is not null then p.recipient when $8 = 'mail' then m.address else m.id end
       as address,
     case when run.status = 'cancelled' then 'the run was cancelled'
