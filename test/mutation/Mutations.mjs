@@ -13,6 +13,17 @@ const provider = "packages/domain/src/delivery/ProviderDecider.ts"
 const providerTest = unit("packages/domain/test/delivery/ProviderDecider.test.ts")
 const store = "packages/cluster/src/delivery/DeliveryStoreSql.ts"
 const storeTest = { project: "integration", test: "packages/cluster/test/delivery/DeliveryStore.integration.test.ts" }
+const list = "packages/domain/src/delivery/List.ts"
+const listTest = unit("packages/domain/test/delivery/List.test.ts")
+const turn = "packages/cluster/src/delivery/DispatchTurn.ts"
+const faultsTest = {
+  project: "integration",
+  test: "packages/cluster/test/delivery/DispatcherFaults.integration.test.ts"
+}
+const sourcesTest = {
+  project: "integration",
+  test: "packages/cluster/test/delivery/RequestSources.integration.test.ts"
+}
 const audit = "packages/cluster/src/stock/Audit.ts"
 const auditTest = { project: "integration", test: "packages/cluster/test/stock/Audit.integration.test.ts" }
 
@@ -563,7 +574,7 @@ export const mutations = [
     id: "refund with the terminal status",
     rule: "R19",
     file: store,
-    find: "  select id, member, shop_now() from gone\n  where status in",
+    find: "  select id, member, shop_now() from gone\n  where request is null and status in",
     replace: "  select id, member, shop_now() from gone\n  where false and status in",
     ...storeTest
   },
@@ -574,6 +585,153 @@ export const mutations = [
     find: "or exists (select from delivery e where e.run = r.run and lower(e.address) = lower(r.address))",
     replace: "",
     ...storeTest
+  },
+
+  // --- A send in doubt ----------------------------------------------------------------------------------------------
+  {
+    id: "doubt: a repeat says that there was a send before it",
+    rule: "G8 R19",
+    file: list,
+    find: "uploadId: state.uploadId, inDoubt: true }",
+    replace: "uploadId: state.uploadId }",
+    ...listTest
+  },
+  {
+    id: "doubt: a repeat that did not start leaves it",
+    rule: "G8 R19",
+    file: list,
+    find: "if (state.status === \"sending\") return { ...state, status: \"uploaded\" }",
+    replace: "if (state.status === \"sending\") return { status: \"uploaded\", attempt, uploadId: state.uploadId }",
+    ...listTest
+  },
+  {
+    id: "doubt: a refused repeat proves nothing",
+    rule: "G8 R19",
+    file: list,
+    find: "case \"Refused\":\n      if (mayHaveGone(state)) return null\n",
+    replace: "case \"Refused\":\n",
+    ...listTest
+  },
+  {
+    id: "doubt: a deadline proves nothing",
+    rule: "G8 R19",
+    file: list,
+    find: "case \"DeadlinePassed\":\n      if (mayHaveGone(state)) return null\n",
+    replace: "case \"DeadlinePassed\":\n",
+    ...listTest
+  },
+  {
+    id: "doubt: the store does not expire it",
+    rule: "G8 R19",
+    file: store,
+    find: "and doubtful is null and deadline <= shop_now()",
+    replace: "and deadline <= shop_now()",
+    ...storeTest
+  },
+  {
+    id: "doubt: the store does not withdraw it",
+    rule: "G8 R19",
+    file: store,
+    find: "where d.list_id in (select id from list where doubtful is null) and d.status = 'listed'",
+    replace: "where d.list_id in (select id from list) and d.status = 'listed'",
+    ...storeTest
+  },
+  {
+    id: "doubt: a refused repeat is unknown",
+    rule: "G8 R19",
+    file: "packages/cluster/src/delivery/ListRequests.ts",
+    find: "yield* mayHaveGone(begun)\n",
+    replace: "yield* (begun.attempt < 0)\n",
+    ...faultsTest,
+    only: "is refused when it is repeated"
+  },
+  {
+    id: "doubt: past its deadline it is unknown",
+    rule: "G8 R19",
+    file: turn,
+    find: "} else if (mayHaveGone(list.state) && (late || promises.reconciliation !== \"retry-key\")) {",
+    replace: "} else if (late && list.recipients < 0) {",
+    ...faultsTest,
+    only: "whose deadline passes before its repeat"
+  },
+  {
+    id: "doubt: a key that is too old is not repeated",
+    rule: "R21",
+    file: turn,
+    find: "if (isDoubtful && promises.reconciliation === \"retry-key\" && repeatableFor(list) <= 0) {",
+    replace: "if (isDoubtful && list.recipients < 0) {",
+    ...faultsTest,
+    only: "key is too old"
+  },
+  {
+    id: "doubt: a key's age counts from the first send",
+    rule: "R21",
+    file: store,
+    find: "when w.status = 'uploaded' and l.doubtful is null then clock_timestamp()",
+    replace: "when w.status = 'uploaded' then clock_timestamp()",
+    ...storeTest
+  },
+
+  // --- Requests of other systems --------------------------------------------------------------------------------------
+  {
+    id: "requests: a page of a source is taken once",
+    rule: "MAIL-1",
+    file: "packages/cluster/src/delivery/RequestStoreSql.ts",
+    find: "not source_done and lines = $4 - 1",
+    replace: "not source_done and $4::integer > 0",
+    ...sourcesTest
+  },
+  {
+    id: "requests: a source's key that recurs is told",
+    rule: "MAIL-1",
+    file: "packages/cluster/src/delivery/RequestSources.ts",
+    find: "pageOf(definition, after, pageSize + 1)",
+    replace: "pageOf(definition, after, pageSize)",
+    ...sourcesTest
+  },
+  {
+    id: "requests: the shop's own tables are no source",
+    rule: "G17",
+    file: "packages/cluster/src/delivery/RecipientTables.ts",
+    find: "if (any.reserved) {",
+    replace: "if (any.name === \"\") {",
+    ...sourcesTest
+  },
+  {
+    id: "requests: a system uses only tables that it may",
+    rule: "G17",
+    file: "packages/server/src/rpc/RequestSource.ts",
+    find: "if (!system.tables.includes(from.table)) {",
+    replace: "if (from.table === \"\") {",
+    project: "integration",
+    test: "packages/server/test/rpc/RequestSource.integration.test.ts"
+  },
+  {
+    id: "requests: who unsubscribed is left out",
+    rule: "RFC 8058",
+    file: store,
+    find: "where q.id = p.request and q.links)",
+    replace: "where q.id = p.request and false)",
+    project: "integration",
+    test: "packages/cluster/test/delivery/RequestUnsubscribe.integration.test.ts"
+  },
+  {
+    id: "requests: a paused one's lists expire",
+    rule: "G13",
+    file: store,
+    find: "or deadline > shop_now() and ${ofRequest(\"delivery_list\", \"paused\")}))",
+    replace: "or ${ofRequest(\"delivery_list\", \"paused\")}))",
+    project: "integration",
+    test: "packages/cluster/test/delivery/Requests.integration.test.ts",
+    only: "also while they are paused"
+  },
+  {
+    id: "requests: one that is resumed does not go on resting",
+    rule: "G11",
+    file: "packages/cluster/src/delivery/ListMaking.ts",
+    find: "for (const id of resting.keys()) if (!byId.has(id)) resting.delete(id)",
+    replace: "",
+    ...unit("packages/cluster/test/delivery/ListMaking.test.ts")
   },
 
   // --- Events --------------------------------------------------------------------------------------------------------

@@ -1,10 +1,13 @@
 /** `hikyaku delivery ...` against a running API: a file of recipients, broken rows, and what operators see. */
 import { NodeContext } from "@effect/platform-node"
+import { SqlClient } from "@effect/sql"
 import { expect, layer } from "@effect/vitest"
 import * as Cli from "@hikyaku/cli/Cli"
 import { codes } from "@hikyaku/cli/Failure"
+import * as RequestSources from "@hikyaku/cluster/delivery/RequestSources"
+import { layer as storeLayer } from "@hikyaku/cluster/delivery/RequestStore"
 import { Listener } from "@hikyaku/server/http/HttpListener"
-import { Console, Effect, Exit } from "effect"
+import { Console, Effect, Exit, Schedule } from "effect"
 import * as fs from "node:fs/promises"
 import * as path from "node:path"
 import { temporaryFolder } from "../../../test/TemporaryFolder.ts"
@@ -114,6 +117,41 @@ layer(TestApi.layer(), { excludeTestServices: true })("hikyaku delivery", (it) =
       )
       expect(sent.out).toMatch(/recipients\s+2\n/)
       expect(sent.out).toMatch(/\n\s*2\s+address\s+give a member or an address/)
+    }))
+
+  it.scoped("MAIL-1: takes recipients from a registered table, tells broken rows by key, takes them mended", () =>
+    Effect.gen(function*() {
+      const sql = yield* SqlClient.SqlClient
+      const folder = yield* temporaryFolder("cli")
+      yield* sql.unsafe(`create schema crm; create table crm.people (id integer primary key, mail text, points integer);
+insert into crm.people select n, 'c' || n || '@shop.example', n from generate_series(1, 2500) n;
+update crm.people set mail = 'nowhere' where id = 1700`)
+      const table = (...args: ReadonlyArray<string>) =>
+        hikyaku("recipients", "people", ...args, "--address-column", "mail", "--parameter", "points")
+      expect(yield* table("people", "--key-column", "id")).toMatchObject({ code: codes.usage })
+      expect((yield* table("crm.people", "--key-column", "mail")).out).toMatch(/key: mail must be unique/)
+      expect((yield* table("crm.people", "--key-column", "id")).code).toBe(0)
+      const registered = yield* hikyaku("system", "tab", "--template", "sale", "--table", "people", "--json")
+      const { key } = JSON.parse(registered.out) as { key: string }
+      const send = (...args: ReadonlyArray<string>) =>
+        hikyaku("send", ...args, "--key", key, "--template", "sale", "--deadline", later())
+      // As a runner does it, beside.
+      const worker = Effect.flatMap(RequestSources.make, ({ step }) => step).pipe(Effect.provide(storeLayer))
+      yield* Effect.forkScoped(Effect.repeat(worker, Schedule.spaced("20 millis")))
+      const sent = yield* send("--table", "people", "--mail", "tab")
+      expect(sent.out).toMatch(/taken from\s+table people, all taken/)
+      expect(sent.out).toMatch(/recipients\s+2,499\n/)
+      expect(sent.out).toMatch(/1,700\s+1700\s+address\s+not an address/)
+      const [, id = ""] = /request\s+(\S+)/.exec(sent.out) ?? []
+      yield* sql.unsafe("update crm.people set mail = 'mended@shop.example' where id = 1700")
+      expect((yield* hikyaku("fix", id, "--key", key)).out).toBe("1 rows are mended, 0 are still broken.")
+      expect((yield* hikyaku("show", id)).out).toMatch(/deliveries\s+2,500 due/)
+      const segment = yield* file(folder, "segment.json", JSON.stringify({ _tag: "Everyone" }))
+      expect(yield* send("--segment", segment, "--mail", "seg")).toMatchObject({ code: codes.refused })
+      expect(yield* send("--segment", segment, "--table", "people", "--mail", "both")).toMatchObject({
+        code: codes.usage
+      })
+      expect(yield* send("--table", "elsewhere", "--mail", "none")).toMatchObject({ code: codes.refused })
     }))
 
   it.effect("says what waits", () =>

@@ -20,6 +20,8 @@ import { runDispatcher } from "./delivery/Dispatcher.ts"
 import type { DispatcherSettings } from "./delivery/DispatcherSettings.ts"
 import type { Render } from "./delivery/ListContent.ts"
 import { providerKind } from "./delivery/ProviderActor.ts"
+import * as RequestSources from "./delivery/RequestSources.ts"
+import * as RequestStore from "./delivery/RequestStore.ts"
 import { campaignKind } from "./marketing/CampaignActor.ts"
 import { EventLog, partitions, relayMax } from "./marketing/EventLog.ts"
 import * as EventProcessor from "./marketing/EventProcessor.ts"
@@ -114,6 +116,25 @@ const runs = Layer.unwrapEffect(
   )
 ).pipe(Layer.provide(LocalCells.layer))
 
+/** How often requests with a source are looked for where nobody tells of them. */
+const sourcesRest = Duration.millis(250)
+
+/** Takes the recipients of requests that name a table or a segment. */
+const sources = Layer.unwrapEffect(
+  Effect.map(RequestSources.make, (worker) =>
+    Singleton.make(
+      "request-sources",
+      workLoop(
+        "Requests with a source",
+        sourcesRest,
+        worker.step,
+        // Whatever is unfinished has a page to take.
+        1,
+        RequestSources.sourcesTopic
+      )
+    ))
+).pipe(Layer.provide(RequestStore.layer))
+
 /** One dispatcher per provider account, wherever the cluster puts it. */
 export const dispatcher = (settings: DispatcherSettings, render: Render) =>
   Singleton.make(`dispatcher-${settings.account}`, runDispatcher({ settings, render, members: memberKind }))
@@ -127,6 +148,7 @@ export const runner = Layer.mergeAll(
   relay,
   events,
   runs,
+  sources,
   Singleton.make("retention", Retention.loop),
   Singleton.make("marketing-retention", MarketingRetention.loop).pipe(Layer.provide(MarketingRetention.layerConfig))
 )

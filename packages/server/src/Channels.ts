@@ -22,6 +22,7 @@ import type { Spool } from "@hikyaku/cluster/delivery/Spool"
 import * as SpoolPostgres from "@hikyaku/cluster/delivery/SpoolPostgres"
 import { suppressionConfig, type Suppressions } from "@hikyaku/cluster/delivery/Suppressions"
 import * as SuppressionsPostgres from "@hikyaku/cluster/delivery/SuppressionsPostgres"
+import * as Unsubscribed from "@hikyaku/cluster/delivery/Unsubscribed"
 import { makeRender } from "@hikyaku/cluster/marketing/Renderer"
 import * as UnsubscribeLinks from "@hikyaku/cluster/marketing/UnsubscribeLinks"
 import * as ClusterRunner from "@hikyaku/cluster/Runner"
@@ -40,6 +41,7 @@ export const gateway = Layer.mergeAll(
   contactsLayer,
   Notices.layer,
   links,
+  Unsubscribed.layer,
   Webhooks.layerSettings,
   suppressions,
   Feedback.layer.pipe(Layer.provide(suppressions))

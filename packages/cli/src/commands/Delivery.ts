@@ -6,8 +6,9 @@ import { connected, connection } from "../Connection.ts"
 import { read } from "../Document.ts"
 import { misused } from "../Failure.ts"
 import { type Cell, counts, facts, instant, print, table } from "../Output.ts"
-import { fix, send } from "./DeliveryRequest.ts"
-import { key, outlookText, request } from "./DeliverySubject.ts"
+import { faultRows, fix, send } from "./DeliveryRequest.ts"
+import { key, outlookText, request, sourceText } from "./DeliverySubject.ts"
+import { recipients } from "./DeliveryTable.ts"
 
 const operations = ["upload", "send", "status", "history"] as const
 
@@ -140,6 +141,11 @@ const system = Command.make("system", {
     Options.withDescription("A template that it may send; give it once for each."),
     Options.repeated
   ),
+  tables: Options.text("table").pipe(
+    Options.withDescription("A registered table of which it may take recipients; give it once for each."),
+    Options.repeated
+  ),
+  segments: Options.boolean("segments").pipe(Options.withDescription("It may write to segments of the members.")),
   class: Options.choice("class", ["batch", "realtime"] as const).pipe(Options.optional),
   priority: Options.integer("priority").pipe(Options.optional)
 }, (call) =>
@@ -147,6 +153,8 @@ const system = Command.make("system", {
     hikyaku.request.registerSystem({
       system: call.system,
       templates: call.templates,
+      tables: call.tables,
+      segments: call.segments,
       class: Option.getOrUndefined(call.class),
       priority: Option.getOrUndefined(call.priority)
     })).pipe(
@@ -210,7 +218,9 @@ const show = Command.make(
     connected(call, (hikyaku) => hikyaku.request.read({ request: call.request })).pipe(
       Effect.flatMap((answer) => {
         const { deliveries, outlook, request } = answer
+        const { source } = request
         const open = deliveries.due + deliveries.listed
+        const done = open === 0 && request.status === "accepted" && (source === null || source.done)
         return print(
           call,
           answer,
@@ -218,14 +228,15 @@ const show = Command.make(
             ["request", request.id],
             ["system", request.system],
             ["mail", `${request.mail}, template ${request.template}`],
-            ["status", open === 0 && request.status === "accepted" ? "done" : request.status],
+            ["status", done ? "done" : request.status],
+            ...(source === null ? [] : [["taken from", sourceText(source)] as const]),
             ["rows", request.lines],
             ["recipients", request.recipients],
             ["sent this mail already", request.repeated],
             ["broken", request.broken],
             ["deliveries", counts(Object.fromEntries(Object.entries(deliveries).filter(([, n]) => n > 0)))],
             ["deadline", instant(request.deadline)],
-            ["predicted end", open === 0 ? null : outlookText(outlook)]
+            ["predicted end", done ? null : outlookText(outlook)]
           ])
         )
       })
@@ -244,9 +255,7 @@ const faults = Command.make(
       call,
       (hikyaku) => hikyaku.request.faults({ request: call.request, after: Option.getOrUndefined(call.after) })
     ).pipe(
-      Effect.flatMap((answer) =>
-        print(call, answer, table(["line", "field", "reason"], answer.map((one) => [one.line, one.field, one.reason])))
-      )
+      Effect.flatMap((answer) => print(call, answer, faultRows(answer)))
     )
 ).pipe(Command.withDescription("Rows of a request that are no recipients."))
 
@@ -300,6 +309,7 @@ export const command = Command.make("delivery").pipe(
     change("cancel", "Withdraws what has not been sent of a request, for good."),
     retry,
     system,
-    template
+    template,
+    recipients
   ])
 )

@@ -1,13 +1,17 @@
-/** `hikyaku delivery send | fix`: recipients of a file become a request, as a stream; broken ones are told by their line. */
+/**
+ * `hikyaku delivery send | fix`: recipients of a file become a request, as a stream; those of a table or segment are taken by
+ * the shop itself. Broken ones are told by their line.
+ */
 import { Args, Command, Options } from "@effect/cli"
 import type { Hikyaku } from "@hikyaku/domain/api/Client"
-import { type RowFaultView, rowsMax } from "@hikyaku/domain/api/RequestApi"
-import { Console, type Context, Effect, Option, Stream } from "effect"
+import { RecipientSource, type RequestView, type RowFaultView, rowsMax } from "@hikyaku/domain/api/RequestApi"
+import { Console, type Context, Duration, Effect, Option, Schedule, Schema, Stream } from "effect"
 import { connected, connection } from "../Connection.ts"
+import { read } from "../Document.ts"
 import { type CallError, type CliFailure, misused } from "../Failure.ts"
 import { facts, instant, print, table } from "../Output.ts"
 import { type ReadRow, type Row, rowsOf, sizeOf } from "../RecipientFile.ts"
-import { key, outlookText } from "./DeliverySubject.ts"
+import { key, outlookText, sourceText } from "./DeliverySubject.ts"
 
 type Client = Context.Tag.Service<Hikyaku>
 
@@ -83,18 +87,69 @@ const addRows = (
     return { faults, broken, count }
   })
 
-const faultTable = (faults: ReadonlyArray<RowFaultView>, all: number, request: string): string =>
+/** Broken rows, with their keys where they have some. */
+export const faultRows = (faults: ReadonlyArray<RowFaultView>): string =>
+  faults.some(({ key }) => key !== undefined)
+    ? table(
+      ["line", "key", "field", "reason"],
+      faults.map(({ field, key, line, reason }) => [line, key ?? null, field, reason])
+    )
+    : table(["line", "field", "reason"], faults.map(({ field, line, reason }) => [line, field, reason]))
+
+const faultTable = (faults: ReadonlyArray<RowFaultView>, all: number, request: string, place: "file" | "table") =>
   [
     `${all.toLocaleString("en")} rows are broken and are left out:`,
-    table(["line", "field", "reason"], faults.map(({ field, line, reason }) => [line, field, reason])),
+    faultRows(faults),
     ...(all > faults.length ? [`All of them: hikyaku delivery faults ${request}`] : []),
-    `Mend them in the file, then: hikyaku delivery fix ${request} FILE`
+    `Mend them in the ${place}, then: hikyaku delivery fix ${request}${place === "file" ? " FILE" : ""}`
   ].join("\n")
+
+/** How often it is asked how far the taking of a source has come. */
+const lookEvery = Duration.millis(300)
+
+/** Waits until the shop has taken the request's source, or cannot go on with it. */
+const taken = (client: Client, request: RequestView) =>
+  Effect.gen(function*() {
+    const show = progress(request.source?.rows ?? 0)
+    const look = client.request.read({ request: request.id }).pipe(
+      Effect.tap(({ request: { lines } }) => show(lines, lines))
+    )
+    const isOver = ({ request: { source, status } }: Effect.Effect.Success<typeof look>) =>
+      source === null || source.done || source.fault !== null || status === "cancelled"
+    return yield* Effect.repeat(look, { schedule: Schedule.spaced(lookEvery), until: isOver }).pipe(
+      Effect.zipRight(look)
+    )
+  })
+
+/** Where recipients come from: a file, a registered table, or a segment in a file. Just one of them. */
+const sourceOf = (
+  file: Option.Option<string>,
+  tableName: Option.Option<string>,
+  segment: Option.Option<string>
+) =>
+  Effect.gen(function*() {
+    const given = [file, tableName, segment].filter(Option.isSome).length
+    if (given !== 1) return yield* misused("Give a file of recipients, or --table, or --segment.")
+    if (Option.isSome(tableName)) return { _tag: "Table", table: tableName.value } as const
+    if (Option.isNone(segment)) return null
+    const document = yield* read(segment.value)
+    return yield* Schema.decodeUnknown(RecipientSource)({ _tag: "Segment", segment: document }).pipe(
+      Effect.mapError((error) => misused(`${segment.value}: ${error.message}`))
+    )
+  })
 
 export const send = Command.make("send", {
   ...connection,
   key,
-  file,
+  file: Args.optional(file),
+  table: Options.text("table").pipe(
+    Options.withDescription("Takes the recipients from this registered table instead."),
+    Options.optional
+  ),
+  segment: Options.file("segment", { exists: "yes" }).pipe(
+    Options.withDescription("Takes the members of this segment instead: JSON or YAML, as in a campaign."),
+    Options.optional
+  ),
   mail: Options.text("mail").pipe(
     Options.withDescription("The mail, across systems: nobody gets it twice at one address.")
   ),
@@ -105,44 +160,66 @@ export const send = Command.make("send", {
   idempotencyKey: Options.text("idempotency-key").pipe(
     Options.withDescription("Your name for this request: the same one goes on with it. Default: the mail."),
     Options.optional
+  ),
+  detach: Options.boolean("detach").pipe(
+    Options.withDescription("Does not wait until the recipients of a table or segment are taken.")
   )
 }, (call) =>
-  connected(call, (hikyaku) =>
-    Effect.gen(function*() {
-      const view = yield* hikyaku.request.open({
-        key: call.key,
-        idempotencyKey: Option.getOrElse(call.idempotencyKey, () => call.mail),
-        mail: call.mail,
-        template: call.template,
-        deadline: call.deadline,
-        sendAt: Option.getOrUndefined(call.sendAt),
-        class: Option.getOrUndefined(call.class)
-      })
-      const request = { key: call.key, request: view.id }
-      if (view.lines > 0 && !call.json) yield* Console.error(`Going on after ${view.lines.toLocaleString("en")} rows.`)
-      const { broken, faults } = yield* addRows(hikyaku, request, call.file, ({ line }) => line > view.lines)
-      const answer = yield* hikyaku.request.submit(request)
-      return { ...answer, faults, brokenNow: broken }
-    })).pipe(
-      Effect.flatMap(({ brokenNow, ...answer }) =>
-        print(
-          call,
-          answer,
-          [
-            facts([
-              ["request", answer.request.id],
-              ["recipients", answer.request.recipients],
-              ["sent this mail already", answer.request.repeated],
-              ["broken", answer.request.broken],
-              ["deadline", instant(answer.request.deadline)],
-              ["predicted end", outlookText(answer.outlook)]
-            ]),
-            ...(brokenNow === 0 ? [] : [faultTable(answer.faults, brokenNow, answer.request.id)]),
-            `Next: hikyaku delivery show ${answer.request.id}`
-          ].join("\n\n")
-        )
-      )
-    )).pipe(Command.withDescription("Asks for a mail to the recipients of a file. The same command resumes it."))
+  Effect.gen(function*() {
+    const from = yield* sourceOf(call.file, call.table, call.segment)
+    const { brokenNow, ...answer } = yield* connected(call, (hikyaku) =>
+      Effect.gen(function*() {
+        const view = yield* hikyaku.request.open({
+          key: call.key,
+          idempotencyKey: Option.getOrElse(call.idempotencyKey, () => call.mail),
+          mail: call.mail,
+          template: call.template,
+          deadline: call.deadline,
+          sendAt: Option.getOrUndefined(call.sendAt),
+          class: Option.getOrUndefined(call.class),
+          ...(from !== null && { from })
+        })
+        const request = { key: call.key, request: view.id }
+        if (view.lines > 0 && !call.json) {
+          yield* Console.error(`Going on after ${view.lines.toLocaleString("en")} rows.`)
+        }
+        if (Option.isSome(call.file)) {
+          const { broken, faults } = yield* addRows(hikyaku, request, call.file.value, ({ line }) => line > view.lines)
+          return { ...(yield* hikyaku.request.submit(request)), faults, brokenNow: broken }
+        }
+        const submitted = yield* hikyaku.request.submit(request)
+        if (call.detach) return { ...submitted, faults: [], brokenNow: 0 }
+        const { deliveries: _, ...now } = yield* taken(hikyaku, view)
+        const faults = now.request.broken === 0
+          ? []
+          : yield* hikyaku.request.faults({ request: view.id, limit: shownMax })
+        return { ...now, faults, brokenNow: now.request.broken }
+      }))
+    const { source } = answer.request
+    yield* print(
+      call,
+      answer,
+      [
+        facts([
+          ["request", answer.request.id],
+          ...(source === null ? [] : [["taken from", sourceText(source)] as const]),
+          ["recipients", answer.request.recipients],
+          ["sent this mail already", answer.request.repeated],
+          ["broken", answer.request.broken],
+          ["deadline", instant(answer.request.deadline)],
+          ["predicted end", outlookText(answer.outlook)]
+        ]),
+        ...(brokenNow === 0
+          ? []
+          : [faultTable(answer.faults, brokenNow, answer.request.id, source === null ? "file" : "table")]),
+        `Next: hikyaku delivery show ${answer.request.id}`
+      ].join("\n\n")
+    )
+  })).pipe(
+    Command.withDescription(
+      "Asks for a mail to the recipients of a file, table or segment. The same command resumes it."
+    )
+  )
 
 export const fix = Command.make(
   "fix",
@@ -150,7 +227,7 @@ export const fix = Command.make(
     ...connection,
     key,
     request: Args.text({ name: "request" }),
-    file
+    file: Args.optional(file)
   },
   (call) =>
     connected(
@@ -167,7 +244,10 @@ export const fix = Command.make(
           }
           // Whatever lies between broken rows is there already; it is passed over.
           const before = lines.size
-          yield* addOnly(hikyaku, { key: call.key, request: call.request }, call.file, lines)
+          const request = { key: call.key, request: call.request }
+          yield* Option.isSome(call.file)
+            ? addOnly(hikyaku, request, call.file.value, lines)
+            : mendAll(hikyaku, request)
           const left = (yield* hikyaku.request.read({ request: call.request })).request.broken
           return { mended: before - left, left }
         })
@@ -180,7 +260,18 @@ export const fix = Command.make(
         )
       )
     )
-).pipe(Command.withDescription("Takes the rows of a request that were broken from a mended file."))
+).pipe(
+  Command.withDescription("Takes the rows of a request that were broken from a mended file, or from its mended table.")
+)
+
+/** Has all broken rows of a table looked up again. */
+const mendAll = (client: Client, request: { readonly key: string; readonly request: string }) =>
+  Effect.gen(function*() {
+    for (let after: number | null = 0; after !== null;) {
+      const page: { readonly last: number | null } = yield* client.request.mend({ ...request, after })
+      after = page.last
+    }
+  })
 
 /** Sends the rows of these lines alone, each in a call of its own: they lie apart. */
 const addOnly = (

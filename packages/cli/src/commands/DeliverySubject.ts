@@ -1,5 +1,6 @@
 /** What commands about deliveries have in common. */
 import { Args, Options } from "@effect/cli"
+import type { RequestView } from "@hikyaku/domain/api/RequestApi"
 import { Config } from "effect"
 import { instant } from "../Output.ts"
 
@@ -25,3 +26,11 @@ export const outlookText = (
     : `${instant(finishAt)}: after the deadline. What is not sent by then is dropped. It had to start by ${
       instant(startBy)
     }`
+
+/** How far the taking of recipients has come. */
+export const sourceText = ({ done, fault, kind, rows, table }: NonNullable<RequestView["source"]>): string =>
+  [
+    table === null ? `a ${kind}` : `${kind} ${table}`,
+    done ? "all taken" : `of ${rows.toLocaleString("en")} rows`,
+    ...(fault === null ? [] : [`stands still: ${fault}`])
+  ].join(", ")

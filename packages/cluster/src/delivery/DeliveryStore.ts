@@ -59,6 +59,8 @@ export interface OpenList extends ListKey {
   readonly polls: number
   readonly since: number
   readonly deadline: number
+  /** Real time since its send began, the first one where it is in doubt, ms; null or absent: none has begun. */
+  readonly sendAgeMs?: number | null
 }
 
 /** What came of making a list: null when nobody is left for it. `refused`: how many were closed instead. */

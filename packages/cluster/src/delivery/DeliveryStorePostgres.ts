@@ -70,7 +70,8 @@ const openList = (row: ListRow): OpenList => ({
   recipients: row.recipients,
   polls: row.polls,
   since: row.since,
-  deadline: row.deadline
+  deadline: row.deadline,
+  sendAgeMs: row.sendAgeMs ?? null
 })
 
 const listed = (row: ListedDelivery): ListedDelivery => ({ ...row, parameters: row.parameters ?? {} })

@@ -61,12 +61,18 @@ limit $3`
 
 const listColumns =
   `id, campaign, version::float8 as version, class, channel, priority, status, doubtful, upload_id, send_id,
-  reason, recipients, attempt, polls, ${ms("due_since")} as since, ${ms("deadline")} as deadline`
+  reason, recipients, attempt, polls, ${ms("due_since")} as since, ${ms("deadline")} as deadline,
+  ${ms("clock_timestamp() - send_begun_at")} as "sendAgeMs"`
 
+/**
+ * What a paused or cancelled request has asked for is not there to be worked on, but for what a paused one leaves behind: its
+ * deadline ends it like any other.
+ */
 export const openLists = `select ${listColumns} from delivery_list
 where provider = $1 and epoch = $2 and status in ('queued', 'uploaded', 'sent', 'unknown')
   and (retry_at is null or retry_at <= clock_timestamp())
-  and not (status in ('queued', 'uploaded') and ${ofRequest("delivery_list", "paused", "cancelled")})
+  and not (status in ('queued', 'uploaded') and (${ofRequest("delivery_list", "cancelled")}
+    or deadline > shop_now() and ${ofRequest("delivery_list", "paused")}))
 order by class = 'batch', deadline limit $3`
 
 export const statusOf = `select id, status, attempt from delivery_list where id = any($1::text[])`
@@ -76,6 +82,8 @@ export const statusOf = `select id, status, attempt from delivery_list where id 
  * consent, an order's own messages only that it was not withdrawn: as the Member actor judges it, again, since days may
  * lie between. Other channels than mail are addressed by the member's id. What a paused run or campaign has asked for
  * waits, what a cancelled one has asked for is dropped (R17).
+ *
+ * Why somebody is left out is found out once (`materialized`): what is asked for it is dear, and is needed in two places.
  *
  * The first of the group are read in the order of `delivery_due`, however many are due. As anti-joins the conditions are
  * expected to leave next to nothing, and with the index on deadlines in reach all that is due was read and sorted for every
@@ -91,13 +99,18 @@ export const makeList = `with picked as (
     and coalesce((select q.status from mail_request q where q.id = d.request), '') not in ('open', 'paused')
   order by d.not_before, d.id limit $9 for update of d skip locked
 ),
-reached as (
+reached as materialized (
   select p.*, m.language, case when p.recipient is not null then p.recipient when $8 = 'mail' then m.address else m.id end
       as address,
     case when run.status = 'cancelled' then 'the run was cancelled'
       when exists (select from campaign c where c.id = $5 and c.status = 'cancelled') then 'the campaign was cancelled'
       when exists (select from mail_request q where q.id = p.request and q.status = 'cancelled')
         then 'the request was cancelled'
+      when p.request is not null and exists (
+          select from mail_request q join address_unsubscribed u on u.channel = $8 and u.system = q.system
+            and u.address = lower(coalesce(p.recipient, m.address))
+          where q.id = p.request and q.links)
+        then 'unsubscribed from the mails of this system'
       when p.recipient is not null then case when p.recipient !~ '^[^[:space:]@]+@[^[:space:]@]+$' then 'not an address' end
       when m.id is null or not m.joined then 'unknown member'
       when m.withdrawn then 'withdrawn'
@@ -154,6 +167,7 @@ export const begin = `update delivery_list l set
   status = case w.status when 'queued' then 'uploading' else 'sending' end,
   attempt = l.attempt + 1,
   sent_at = case when w.status = 'uploaded' then shop_now() else l.sent_at end,
+  send_begun_at = case when w.status = 'uploaded' and l.doubtful is null then clock_timestamp() else l.send_begun_at end,
   updated_at = clock_timestamp(), retry_at = null
 from unnest($2::text[], $3::text[], $4::integer[]) as w(id, status, attempt)
 where l.id = w.id and l.status = w.status and l.attempt = w.attempt and l.epoch = $1 and l.deadline > shop_now()

@@ -65,6 +65,13 @@ export const makeTurns = (
     const endsWithinMs = Duration.toMillis(promises.requestTimeout) +
       Duration.toMillis(promises.longestProcessingTime) +
       slackMs
+    /** How long a send may be repeated with its key, ms: the repeat must be over by then. */
+    const repeatableMs = promises.retryKeyValidity === undefined
+      ? Number.POSITIVE_INFINITY
+      : Duration.toMillis(promises.retryKeyValidity) - Duration.toMillis(promises.requestTimeout)
+    /** What is left of that, ms; a send of which nobody knows when it began has nothing left. */
+    const repeatableFor = ({ sendAgeMs }: OpenList): number =>
+      repeatableMs === Number.POSITIVE_INFINITY ? repeatableMs : repeatableMs - (sendAgeMs ?? repeatableMs)
     let credit: Credit = noCounts
     let asked = 0
     let expireAt = 0
@@ -206,7 +213,10 @@ export const makeTurns = (
           if (busy.has(list.id) || freedAt.has(list.id)) continue
           const { status } = list.state
           const late = (status === "queued" || status === "uploaded") && list.deadline <= overview.now
-          if (mayHaveGone(list.state) && (late || promises.reconciliation !== "retry-key")) {
+          const isDoubtful = mayHaveGone(list.state) || (list.state.status === "unknown" && list.state.of === "send")
+          if (isDoubtful && promises.reconciliation === "retry-key" && repeatableFor(list) <= 0) {
+            yield* requests.giveUp(list, "no answer to the send, and its key is too old to repeat it")
+          } else if (mayHaveGone(list.state) && (late || promises.reconciliation !== "retry-key")) {
             yield* requests.giveUp(
               list,
               late ? "deadline passed after a send that got no answer" : "no way to find out"
@@ -267,9 +277,11 @@ export const makeTurns = (
             continue
           }
           // No request starts after the deadline (G13). A replay's clock stands still meanwhile: `begin` has looked at it.
-          const deadline = begins(work) && !clock.logical()
-            ? nanos + BigInt(Math.floor(Math.max(0, list.deadline - now) * 1e6))
-            : null
+          const leftMs = Math.min(
+            begins(work) && !clock.logical() ? list.deadline - now : Number.POSITIVE_INFINITY,
+            mayHaveGone(list.state) ? repeatableFor(list) : Number.POSITIVE_INFINITY
+          )
+          const deadline = Number.isFinite(leftMs) ? nanos + BigInt(Math.floor(Math.max(0, leftMs) * 1e6)) : null
           line.add({ work, candidate: { ...candidate, operation }, deadline, slot: { id: slot, startBefore } })
         }
         yield* line.launch

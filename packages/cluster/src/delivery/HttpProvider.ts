@@ -6,7 +6,7 @@
  * failures before the first byte; with any other client both are a little less sharp, never wrong.
  */
 import { HttpBody, HttpClient, HttpClientRequest } from "@effect/platform"
-import { Config, Duration, Effect, Layer, Redacted, Schema } from "effect"
+import { Config, ConfigError, Duration, Effect, Either, Layer, Option, Redacted, Schema } from "effect"
 import {
   Provider,
   type ProviderError,
@@ -42,9 +42,22 @@ export interface HttpProviderConfig {
   readonly mergesTemplates: boolean
   /** How unknown outcomes are resolved. */
   readonly reconciliation: ProviderPromises["reconciliation"]
+  /** How long the provider recognises a repeated key; with `retry-key` it must be said. */
+  readonly retryKeyValidity?: Duration.Duration | undefined
 }
 
-/** `HIKYAKU_PROVIDER_URL` and the like; all but the address have defaults that fit the sandbox. */
+/** A key of which nobody says how long it is known could be forgotten when it is needed (R21). */
+const retryKeyValidity = Config.duration("RETRY_KEY_VALIDITY").pipe(
+  Config.validate({
+    message: "longer than nothing",
+    validation: (validity) => Duration.toMillis(validity) > 0
+  })
+)
+
+/**
+ * `HIKYAKU_PROVIDER_URL` and the like; all but the address have defaults that fit the sandbox, and `RECONCILIATION=retry-key`
+ * needs `RETRY_KEY_VALIDITY`.
+ */
 export const httpProviderConfig: Config.Config<HttpProviderConfig> = Config.nested(
   Config.all({
     baseUrl: Config.map(Config.url("URL"), (url) => url.href.replace(/\/+$/, "")),
@@ -56,8 +69,20 @@ export const httpProviderConfig: Config.Config<HttpProviderConfig> = Config.nest
     mergesTemplates: Config.boolean("MERGES_TEMPLATES").pipe(Config.withDefault(true)),
     reconciliation: Config.literal("history", "retry-key", "at-most-once")("RECONCILIATION").pipe(
       Config.withDefault("history" as const)
+    ),
+    validity: Config.option(retryKeyValidity)
+  }).pipe(
+    Config.mapOrFail(({ validity, ...config }) =>
+      config.reconciliation === "retry-key" && Option.isNone(validity)
+        ? Either.left(
+          ConfigError.MissingData(
+            ["HIKYAKU_PROVIDER_RETRY_KEY_VALIDITY"],
+            "how long the provider recognises a repeated key, e.g. 24 hours"
+          )
+        )
+        : Either.right({ ...config, retryKeyValidity: Option.getOrUndefined(validity) })
     )
-  }),
+  ),
   "HIKYAKU_PROVIDER"
 )
 
@@ -141,6 +166,7 @@ export const make = (
     return Provider.of({
       promises: {
         reconciliation,
+        ...(reconciliation === "retry-key" && { retryKeyValidity: config.retryKeyValidity }),
         settleTime,
         longestProcessingTime,
         requestTimeout,

@@ -68,6 +68,8 @@ export const makeListMaking = (
       for (const [id, until] of resting) if (until <= wall) resting.delete(id)
       for (const [id, at] of listedAt) if (at < since) listedAt.delete(id)
       const byId = new Map(due.map((group) => [groupId(group), group]))
+      // What is not there any more, since its request is paused or nothing is due, is begun with anew when it is back.
+      for (const id of resting.keys()) if (!byId.has(id)) resting.delete(id)
       for (const id of [...resting.keys(), ...listedAt.keys()]) byId.delete(id)
       const { total, upload } = desk.limits().concurrency
       const queued = { realtime: 0, batch: 0 }

@@ -176,6 +176,11 @@ export type History = typeof History.Type
 export interface ProviderPromises {
   /** How unknown outcomes are resolved: by its history, by repeating with the same key, or not at all (never resent). */
   readonly reconciliation: "history" | "retry-key" | "at-most-once"
+  /**
+   * How long after a send began a repeat with its key is recognised; what is in doubt for longer is reported, since a repeat
+   * could be a second mail. Absent: the adapter itself judges repeats that come late.
+   */
+  readonly retryKeyValidity?: Duration.Duration | undefined
   /** Counted from the latest moment at which the request can have ended: from then on the history is complete. */
   readonly settleTime: Duration.Duration
   /** How long the provider may work on a request of which we have heard nothing more (R20). */

@@ -6,6 +6,7 @@
 import { SqlClient, type SqlError } from "@effect/sql"
 import type { RequestView, RowFaultView } from "@hikyaku/domain/api/RequestApi"
 import type { DeliveryClass, DeliveryStatus } from "@hikyaku/domain/delivery/Delivery"
+import type { RecipientTable } from "@hikyaku/domain/delivery/RecipientSource"
 import {
   type Recipient,
   requestCampaign,
@@ -16,6 +17,7 @@ import {
 } from "@hikyaku/domain/delivery/Request"
 import type { CampaignContent } from "@hikyaku/domain/marketing/Campaign"
 import type { Attributes } from "@hikyaku/domain/marketing/Event"
+import type { Segment } from "@hikyaku/domain/marketing/Segment"
 import { Context, Effect, Layer } from "effect"
 import * as text from "./RequestStoreSql.ts"
 
@@ -24,6 +26,27 @@ export interface System {
   readonly templates: ReadonlyArray<string>
   readonly class: DeliveryClass
   readonly priority: number
+  /** Registered tables of which it may take recipients, and whether it may take them from segments. */
+  readonly tables: ReadonlyArray<string>
+  readonly segments: boolean
+}
+
+/** What a request takes its recipients from, as it is kept with the request: a table as it was registered then. */
+export type RequestSource =
+  | ({ readonly _tag: "Table"; readonly table: string } & { readonly definition: RecipientTable })
+  | { readonly _tag: "Segment"; readonly segment: Segment }
+
+/** A request with a source, and how far it has come. */
+export interface Expansion {
+  readonly id: string
+  readonly source: RequestSource
+  /** Key of the last row taken; null: none is. */
+  readonly after: string | null
+  readonly lines: number
+  /** The shop's instant at which the request was made, ms: what windows of a segment are counted back from. */
+  readonly createdAt: number
+  /** Whether the system may still use the source. */
+  readonly allowed: boolean
 }
 
 export interface NewRequest {
@@ -39,11 +62,23 @@ export interface NewRequest {
   readonly parameters: Attributes
   readonly sendAt: number
   readonly deadline: number
+  /** Null: its rows come in calls. `rows`: how many the source has, for progress and predictions alone. */
+  readonly source: { readonly of: RequestSource; readonly rows: number } | null
 }
 
+/** `key`: of a row of a table. */
 export type Line =
   | { readonly _tag: "Recipient"; readonly line: number; readonly recipient: Recipient }
-  | { readonly _tag: "Broken"; readonly line: number; readonly fault: RowFault }
+  | { readonly _tag: "Broken"; readonly line: number; readonly fault: RowFault; readonly key?: string }
+
+/** A page of a request's source. */
+export interface SourcePage {
+  readonly lines: ReadonlyArray<Line>
+  /** The key of its last row; of an empty page that of the one before. */
+  readonly last: string | null
+  /** Whether there is nothing behind it. */
+  readonly done: boolean
+}
 
 export interface Taken {
   readonly lines: number
@@ -81,6 +116,25 @@ export class RequestStore extends Context.Tag("@hikyaku/cluster/delivery/Request
     lines: ReadonlyArray<Line>,
     until: number
   ) => Effect.Effect<Taken | null, SqlError.SqlError>
+  /**
+   * Takes the page of the request's source that follows the first `lines` rows and moves its cursor, both or neither. Null:
+   * it was taken already, or the request was cancelled.
+   */
+  readonly takePage: (id: string, lines: number, page: SourcePage) => Effect.Effect<Taken | null, SqlError.SqlError>
+  /** Requests whose source has rows left, those to be gone on with first. */
+  readonly unfinished: (limit: number) => Effect.Effect<ReadonlyArray<Expansion>, SqlError.SqlError>
+  /** The request's source, or null. */
+  readonly sourceOf: (id: string) => Effect.Effect<Expansion | null, SqlError.SqlError>
+  /** Notes why the source cannot be read behind the first `lines` rows; it is tried again after `waitMs`. */
+  readonly restSource: (
+    id: string,
+    lines: number,
+    reason: string,
+    waitMs: number
+  ) => Effect.Effect<void, SqlError.SqlError>
+  readonly saveTable: (id: string, table: RecipientTable) => Effect.Effect<void, SqlError.SqlError>
+  /** A registered table, or null. */
+  readonly tableOf: (id: string) => Effect.Effect<RecipientTable | null, SqlError.SqlError>
   readonly faults: (
     id: string,
     after: number,
@@ -105,6 +159,26 @@ export class RequestStore extends Context.Tag("@hikyaku/cluster/delivery/Request
 /** Recipients that a prediction counts at most: beyond it is later than anybody asks for. */
 const aheadMax = 5_000_000
 
+/** The first twelve parameters of what takes rows. */
+const rowsOf = (id: string, lines: ReadonlyArray<Line>, until: number, from: number): ReadonlyArray<unknown> => {
+  const good = lines.filter((line) => line._tag === "Recipient")
+  const bad = lines.filter((line) => line._tag === "Broken")
+  return [
+    id,
+    requestCampaign(id),
+    until,
+    from,
+    good.map(({ line }) => line),
+    good.map(({ recipient }) => recipient.member ?? ""),
+    good.map(({ recipient }) => recipient.address),
+    good.map(({ recipient }) => JSON.stringify(recipient.parameters)),
+    bad.map(({ line }) => line),
+    bad.map(({ fault }) => fault.field),
+    bad.map(({ fault }) => fault.reason),
+    bad.map(({ key }) => key ?? null)
+  ]
+}
+
 export const layer: Layer.Layer<RequestStore, never, SqlClient.SqlClient> = Layer.effect(
   RequestStore,
   Effect.gen(function*() {
@@ -117,7 +191,15 @@ export const layer: Layer.Layer<RequestStore, never, SqlClient.SqlClient> = Laye
     return RequestStore.of({
       saveSystem: (system, keyHash) =>
         Effect.asVoid(
-          query(text.saveSystem, [system.id, keyHash, system.templates, system.class, system.priority])
+          query(text.saveSystem, [
+            system.id,
+            keyHash,
+            system.templates,
+            system.class,
+            system.priority,
+            system.tables,
+            system.segments
+          ])
         ),
       systemOf: (keyHash) => first<System>(text.systemOf, [keyHash]),
       saveTemplate: (id, content) =>
@@ -140,7 +222,9 @@ export const layer: Layer.Layer<RequestStore, never, SqlClient.SqlClient> = Laye
           request.priority,
           JSON.stringify(request.parameters),
           request.sendAt,
-          request.deadline
+          request.deadline,
+          request.source === null ? null : JSON.stringify(request.source.of),
+          request.source?.rows ?? null
         ]).pipe(
           // Another one's, made at the same time, is not in the statement's snapshot.
           Effect.flatMap((row) =>
@@ -160,24 +244,23 @@ export const layer: Layer.Layer<RequestStore, never, SqlClient.SqlClient> = Laye
       openedBefore: (system, idempotencyKey) => first<RequestView>(text.byKey, [system, idempotencyKey]),
       find: (id) => first<RequestView>(text.find, [id]),
       list: ({ limit, status, system }) => query<RequestView>(text.list, [system, status, limit]),
-      add: (id, lines, until) => {
-        const good = lines.filter((line) => line._tag === "Recipient")
-        const bad = lines.filter((line) => line._tag === "Broken")
-        return first<Taken>(text.add, [
-          id,
-          requestCampaign(id),
-          until,
-          lines[0]?.line ?? until + 1,
-          good.map(({ line }) => line),
-          good.map(({ recipient }) => recipient.member ?? ""),
-          good.map(({ recipient }) => recipient.address),
-          good.map(({ recipient }) => JSON.stringify(recipient.parameters)),
-          bad.map(({ line }) => line),
-          bad.map(({ fault }) => fault.field),
-          bad.map(({ fault }) => fault.reason)
-        ])
-      },
-      faults: (id, after, limit) => query<RowFaultView>(text.faults, [id, after, limit]),
+      add: (id, lines, until) => first<Taken>(text.add, rowsOf(id, lines, until, lines[0]?.line ?? until + 1)),
+      takePage: (id, before, { done, last, lines }) =>
+        first<Taken>(text.takePage, [...rowsOf(id, lines, before + lines.length, before + 1), last, done]),
+      unfinished: (limit) => query<Expansion>(text.unfinished, [limit]),
+      sourceOf: (id) => first<Expansion>(text.sourceOf, [id]),
+      restSource: (id, lines, reason, waitMs) => Effect.asVoid(query(text.restSource, [id, lines, reason, waitMs])),
+      saveTable: (id, table) => Effect.asVoid(query(text.saveTable, [id, JSON.stringify(table)])),
+      tableOf: (id) =>
+        Effect.map(
+          first<{ readonly definition: RecipientTable }>(text.tableOf, [id]),
+          (row) => row?.definition ?? null
+        ),
+      faults: (id, after, limit) =>
+        Effect.map(
+          query<Omit<RowFaultView, "key"> & { readonly key: string | null }>(text.faults, [id, after, limit]),
+          (rows) => rows.map(({ key, ...fault }) => key === null ? fault : { ...fault, key })
+        ),
       move: (id, from, to) =>
         Effect.map(
           first<{ readonly status: RequestStatus }>(text.move, [id, from, to]),

@@ -1,20 +1,23 @@
 /**
  * Links by which a member unsubscribes without logging in: each names member, channel and delivery, and is signed, so that
  * nobody can make one for somebody else. They never expire: an old mail must still get its reader out. The page behind them
- * is the gateway's, at `/u/TOKEN`; what it does is publish the delivery's feedback `unsubscribed`.
+ * is the gateway's, at `/u/TOKEN`; what it does is publish the delivery's feedback `unsubscribed`. Mails that a registered
+ * system asked for name the address and the system instead of a member: there may be none.
  */
 import { SqlClient } from "@effect/sql"
 import { channels } from "@hikyaku/domain/marketing/Channel"
 import type { Channel } from "@hikyaku/domain/marketing/Event"
 import { Config, ConfigError, Context, Effect, Either, Layer, Redacted } from "effect"
 import { createHmac, randomBytes, timingSafeEqual } from "node:crypto"
+import type { SystemUnsubscription } from "../delivery/Unsubscribed.ts"
 
 /** Who unsubscribes from what, and the delivery that carried the link. */
-export interface Unsubscription {
+export interface MemberUnsubscription {
   readonly member: string
   readonly channel: Channel
   readonly delivery: string
 }
+export type Unsubscription = MemberUnsubscription | SystemUnsubscription
 
 /** `Malformed`: no token at all; `Forged`: not signed by a key that is known here. */
 export type TokenFault = "Malformed" | "Forged"
@@ -27,7 +30,7 @@ export class UnsubscribeLinks extends Context.Tag("@hikyaku/cluster/UnsubscribeL
 
 /** Shortest key, characters, and longest token that is looked at. */
 export const keyLengthMin = 32
-const tokenLengthMax = 1_024
+const tokenLengthMax = 3_072
 /** Format of tokens: what a later version writes is not mistaken for this one. */
 const format = "1"
 
@@ -37,12 +40,12 @@ const macOf = (key: Redacted.Redacted, payload: string): Buffer =>
 const decoded = (payload: string): Unsubscription | null => {
   try {
     const value: unknown = JSON.parse(Buffer.from(payload, "base64url").toString("utf8"))
-    if (!Array.isArray(value) || value.length !== 3) return null
-    const [member, channelName, delivery]: ReadonlyArray<unknown> = value
+    if (!Array.isArray(value)) return null
+    const [who, channelName, delivery, system]: ReadonlyArray<unknown> = value
     const channel = channels.find((each) => each === channelName)
-    return typeof member === "string" && typeof delivery === "string" && channel !== undefined
-      ? { member, channel, delivery }
-      : null
+    if (typeof who !== "string" || typeof delivery !== "string" || channel === undefined) return null
+    if (value.length === 3) return { member: who, channel, delivery }
+    return value.length === 4 && typeof system === "string" ? { address: who, channel, delivery, system } : null
   } catch {
     return null
   }
@@ -55,8 +58,11 @@ export const make = (
 ): Context.Tag.Service<UnsubscribeLinks> => {
   const root = base.replace(/\/+$/, "")
   return {
-    url: ({ channel, delivery, member }) => {
-      const payload = Buffer.from(JSON.stringify([member, channel, delivery])).toString("base64url")
+    url: (of) => {
+      const parts = "member" in of
+        ? [of.member, of.channel, of.delivery]
+        : [of.address, of.channel, of.delivery, of.system]
+      const payload = Buffer.from(JSON.stringify(parts)).toString("base64url")
       return `${root}/u/${format}.${payload}.${macOf(keys[0], payload).toString("base64url")}`
     },
     read: (token) => {

@@ -14,6 +14,9 @@ import { sql as channels } from "./migrations/0080_channels.ts"
 import { sql as requests } from "./migrations/0085_requests.ts"
 import { sql as eventWay } from "./migrations/0090_event_way.ts"
 import { sql as imports } from "./migrations/0110_imports.ts"
+import { sql as requestSources } from "./migrations/0115_request_sources.ts"
+import { sql as requestUnsubscribe } from "./migrations/0116_request_unsubscribe.ts"
+import { sql as sendBegun } from "./migrations/0117_send_begun.ts"
 
 const numbered: Readonly<Record<string, string>> = {
   "0001_runtime": runtime,
@@ -27,7 +30,10 @@ const numbered: Readonly<Record<string, string>> = {
   "0080_channels": channels,
   "0085_requests": requests,
   "0090_event_way": eventWay,
-  "0110_imports": imports
+  "0110_imports": imports,
+  "0115_request_sources": requestSources,
+  "0116_request_unsubscribe": requestUnsubscribe,
+  "0117_send_begun": sendBegun
 }
 
 const statement = (text: string) => Effect.flatMap(SqlClient.SqlClient, (sql) => sql.unsafe(text))

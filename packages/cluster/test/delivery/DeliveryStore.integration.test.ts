@@ -278,6 +278,22 @@ describe("a send in doubt (R19, R21)", () => {
       })
     ))
 
+  it.scopedLive("counts from its first begin, however often its repeat begins (R21)", () =>
+    inHouse(
+      {},
+      Effect.gen(function*() {
+        const { list, store } = yield* inDoubt
+        const sql = yield* SqlClient.SqlClient
+        yield* sql`update delivery_list set send_begun_at = clock_timestamp() - interval '1 hour'`
+        yield* store.begin(first, [list])
+        const begun = after(list.state, { _tag: "RequestBegun" })
+        yield* store.change({ id: list.id, from: begun, to: after(begun, { _tag: "NotDone" }) })
+        const [seen] = (yield* store.overview(first, ["mail"], 10)).lists
+        expect(seen?.state).toMatchObject({ status: "uploaded", inDoubt: true })
+        expect(seen?.sendAgeMs).toBeGreaterThanOrEqual(3_600_000)
+      })
+    ))
+
   it.scopedLive("is unknown and not withdrawn when its request is cancelled", () =>
     inHouse(
       {},

@@ -1,7 +1,7 @@
 import { SqlClient } from "@effect/sql"
 import { it } from "@effect/vitest"
 import { SandboxControl } from "@hikyaku/cluster/delivery/sandbox/SandboxControl"
-import { Effect } from "effect"
+import { Duration, Effect } from "effect"
 import { describe, expect } from "vitest"
 import {
   batchOf,
@@ -15,6 +15,7 @@ import {
   memberHolds,
   owed,
   pollUntil,
+  quickPromises,
   quiet,
   report,
   slowSend,
@@ -107,6 +108,51 @@ describe("lost answers (G9, G10, R21)", () => {
         yield* exactlyOnce(10)
       })
     ))
+
+  it.scopedLive("a send in doubt is not repeated when its key is too old: a repeat could be a second mail (R21)", () =>
+    inHouse(
+      {
+        settings: { ...calm.settings, idempotency: false, faults: { cut: 1 }, faultsOn: ["send"] },
+        promises: { reconciliation: "retry-key", retryKeyValidity: quickPromises.requestTimeout }
+      },
+      Effect.gen(function*() {
+        yield* consider(batchOf(10))
+        yield* dispatch()
+        yield* quiet
+        expect(yield* tally).toEqual({ unknown: 10 })
+        expect(yield* count("delivery", "reason like '%too old%'")).toBe(10)
+        expect(yield* count("delivery_refund")).toBe(0)
+        expect((yield* exactlyOnce(10)).sends).toBe(yield* count("delivery_list"))
+      })
+    ))
+
+  it.scopedLive("nor when it has become so while its repeat could not start", () => {
+    let isReachable = true
+    return inHouse(
+      {
+        ...sentWithoutAnswer,
+        promises: { reconciliation: "retry-key", retryKeyValidity: Duration.seconds(2) },
+        reachable: Effect.sync(() => isReachable)
+      },
+      Effect.gen(function*() {
+        const sql = yield* SqlClient.SqlClient
+        const control = yield* SandboxControl
+        yield* consider(batchOf(10))
+        yield* dispatch()
+        yield* allMailed
+        isReachable = false
+        yield* pollUntil(count("delivery_list", "status = 'uploaded' and doubtful = 'send'"), (n) => n === 1)
+        yield* sql`update delivery_list set send_begun_at = send_begun_at - interval '1 hour'`
+        const { sends } = yield* report
+        // What the provider has forgotten it would send again.
+        yield* control.configure({ idempotency: false, faults: { cut: 0 } })
+        isReachable = true
+        yield* quiet
+        expect(yield* tally).toEqual({ unknown: 10 })
+        expect((yield* exactlyOnce(10)).sends).toBe(sends)
+      })
+    )
+  })
 
   it.scopedLive("a send in doubt that is refused when it is repeated is unknown: no cap is given back (R19)", () =>
     inHouse(

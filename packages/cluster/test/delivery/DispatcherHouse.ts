@@ -19,6 +19,9 @@ import { sql as memberSql } from "@hikyaku/cluster/sql/migrations/0030_members"
 import { sql as deliverySql } from "@hikyaku/cluster/sql/migrations/0040_delivery"
 import { sql as campaignsSql } from "@hikyaku/cluster/sql/migrations/0070_campaigns"
 import { sql as requestSql } from "@hikyaku/cluster/sql/migrations/0085_requests"
+import { sql as sourceSql } from "@hikyaku/cluster/sql/migrations/0115_request_sources"
+import { sql as unsubscribeSql } from "@hikyaku/cluster/sql/migrations/0116_request_unsubscribe"
+import { sql as begunSql } from "@hikyaku/cluster/sql/migrations/0117_send_begun"
 import { type Limits, unbounded } from "@hikyaku/domain/delivery/RateLimit"
 import type { Attributes } from "@hikyaku/domain/marketing/Event"
 import { considerCommand, type Terms } from "@hikyaku/domain/marketing/Member"
@@ -165,7 +168,17 @@ export const inHouse = <A, E>(
       Effect.gen(function*() {
         const client = yield* SqlClient.SqlClient
         for (
-          const text of [runtimeSql, marketingSql, memberSql, deliverySql, campaignsSql, requestSql]
+          const text of [
+            runtimeSql,
+            marketingSql,
+            memberSql,
+            deliverySql,
+            campaignsSql,
+            requestSql,
+            sourceSql,
+            unsubscribeSql,
+            begunSql
+          ]
         ) yield* client.unsafe(text)
         const now = Date.now()
         yield* client.unsafe("select outcome_partitions($1::bigint, $2::bigint, true)", [

@@ -158,6 +158,22 @@ describe("a group of which nothing can be listed", () => {
       })
     ))
 
+  it.scoped("does not go on resting when it was away meanwhile: a request that is resumed goes on at once (G11)", () =>
+    staged(({ make, more, next, woken }) =>
+      Effect.gen(function*() {
+        yield* make([due("c", false), due("d", false)])
+        // Paused between the look and the making of its list.
+        yield* Effect.flatMap(next, (call) => call.answer(0))
+        yield* Effect.flatMap(next, (call) => call.answer(0))
+        yield* woken
+        yield* make([due("d", false)])
+        expect(yield* more).toBe(0)
+        yield* make([due("c", false), due("d", false)])
+        expect((yield* next).campaign).toBe("c")
+        expect(yield* more).toBe(0)
+      })
+    ))
+
   it.scoped("does not rest because all of it had just been listed: what is due of it next is listed at once (G11)", () =>
     staged(({ make, more, news, next, woken }) =>
       Effect.gen(function*() {

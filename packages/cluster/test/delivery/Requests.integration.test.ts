@@ -55,7 +55,8 @@ const ask = (
       priority: 0,
       parameters: {},
       sendAt: sendAt ?? Date.now() - 1_000,
-      deadline: deadline ?? Date.now() + 3_600_000
+      deadline: deadline ?? Date.now() + 3_600_000,
+      source: null
     })
     const taken = yield* store.add(id, lines, lines.length)
     if (submit) yield* store.move(id, ["open"], "accepted")
@@ -168,6 +169,30 @@ describe("requests of other systems (MAIL-1, G10, R19)", () => {
         yield* quiet
         expect(yield* tallyOf("r")).toEqual({ expired: 5 })
         expect((yield* report).requests.total).toBe(0)
+      })
+    ))
+
+  it.scopedLive("expire at their deadline also while they are paused, what is in lists too (G13)", () =>
+    inHouse(
+      { settings: { concurrency: { ...unbounded, total: 2 }, latency: { _tag: "Fixed", ms: 60 } } },
+      Effect.gen(function*() {
+        const sql = yield* SqlClient.SqlClient
+        yield* ask({ id: "r" }, addresses(100).map(lineOf))
+        yield* dispatch()
+        yield* pollUntil(report, (seen) => seen.sends > 0)
+        yield* move("r", "accepted", "paused")
+        yield* pollUntil(
+          count("delivery_list", "status in ('uploading', 'sending', 'sent', 'unknown')"),
+          (n) => n === 0
+        )
+        expect(yield* count("delivery_list", "status in ('queued', 'uploaded')")).toBeGreaterThan(0)
+        yield* sql`update delivery set deadline = shop_now() where status in ('due', 'listed')`
+        yield* sql`update delivery_list set deadline = shop_now() where status in ('queued', 'uploaded')`
+        yield* pollUntil(tallyOf("r"), (tally) => tally.due === undefined && tally.listed === undefined)
+        const { expired = 0, sent = 0, ...rest } = yield* tallyOf("r")
+        expect([expired + sent, rest]).toEqual([100, {}])
+        expect(yield* count("delivery_list", "status in ('queued', 'uploaded')")).toBe(0)
+        yield* exactlyOnce(sent)
       })
     ))
 

@@ -20,6 +20,23 @@ describe("links to unsubscribe (G17)", () => {
     }))
   })
 
+  it("of a system's mail name the address and the system, and are never mistaken for a member's", () => {
+    const text = fc.string({ unit: "grapheme", minLength: 1, maxLength: 64 })
+    fc.assert(
+      fc.property(
+        fc.string({ unit: "grapheme", minLength: 3, maxLength: 320 }),
+        text,
+        text,
+        (address, delivery, system) => {
+          const of: Unsubscription = { address, channel: "mail", delivery, system }
+          expect(links.read(tokenOf(links.url(of)))).toEqual(Either.right(of))
+        }
+      )
+    )
+    const of: Unsubscription = { address: "m-1", channel: "mail", delivery: who.delivery, system: "crm" }
+    expect(tokenOf(links.url(of))).not.toBe(tokenOf(links.url(who)))
+  })
+
   it("cannot be made, or changed, without the key", () => {
     const token = tokenOf(links.url(who))
     const forged = tokenOf(Links.make([key("b")], "https://x").url(who))

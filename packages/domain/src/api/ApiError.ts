@@ -28,6 +28,7 @@ export class Unknown extends Schema.TaggedError<Unknown>()("Unknown", {
     "order",
     "request",
     "template",
+    "table",
     "import"
   ),
   id: Schema.String

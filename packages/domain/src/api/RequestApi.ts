@@ -2,13 +2,14 @@
 import { Rpc, RpcGroup } from "@effect/rpc"
 import { Schema } from "effect"
 import { DeliveryClass, DeliveryStatus } from "../delivery/Delivery.ts"
+import { RecipientSource, RecipientTable } from "../delivery/RecipientSource.ts"
 import { RequestStatus } from "../delivery/Request.ts"
 import { Instant, SourceId, Text } from "../Identifier.ts"
 import { CampaignContent } from "../marketing/Campaign.ts"
 import { Attributes } from "../marketing/Event.ts"
 import { CommonError, ContentDiffers, Unknown } from "./ApiError.ts"
 
-export { CampaignContent, RequestStatus }
+export { CampaignContent, RecipientSource, RequestStatus }
 
 /** Rows of one request. */
 const linesMax = 100_000_000
@@ -42,6 +43,9 @@ const terms = {
   deadline: Instant
 }
 
+/** Its recipients are taken from there, page by page, by the shop itself; no rows are sent then. */
+const from = { from: Schema.optional(RecipientSource) }
+
 /** Number of a row, from 1. */
 const Line = Schema.Int.pipe(Schema.between(0, linesMax))
 
@@ -49,7 +53,13 @@ const Line = Schema.Int.pipe(Schema.between(0, linesMax))
 const Row = Schema.Record({ key: Text(64), value: Schema.Unknown })
 const Rows = Schema.Array(Row).pipe(Schema.maxItems(rowsMax))
 
-export const RowFaultView = Schema.Struct({ line: Schema.Int, field: Schema.String, reason: Schema.String })
+/** `key`: of a row of a table. */
+export const RowFaultView = Schema.Struct({
+  line: Schema.Int,
+  field: Schema.String,
+  reason: Schema.String,
+  key: Schema.optional(Schema.String)
+})
 export type RowFaultView = typeof RowFaultView.Type
 
 /** Instants in ms since the epoch. `lines` = recipients + repeated + broken. */
@@ -69,7 +79,18 @@ export const RequestView = Schema.Struct({
   recipients: Schema.Int,
   /** Rows whose address (or member) the mail has already, in this request or another. */
   repeated: Schema.Int,
-  broken: Schema.Int
+  broken: Schema.Int,
+  /** What its recipients are taken from; null: its rows come in calls. */
+  source: Schema.NullOr(Schema.Struct({
+    kind: Schema.Literal("table", "segment"),
+    table: Schema.NullOr(Schema.String),
+    /** Rows that it had when the request was made; `lines` of them are taken. */
+    rows: Schema.Int,
+    /** Whether all are taken. */
+    done: Schema.Boolean,
+    /** Why it does not go on; it is tried again. */
+    fault: Schema.NullOr(Schema.String)
+  }))
 })
 export type RequestView = typeof RequestView.Type
 
@@ -99,9 +120,22 @@ export const RequestApi = RpcGroup.make(
       system: Name,
       templates: Schema.Array(Name).pipe(Schema.maxItems(1_000)),
       class: Schema.optional(DeliveryClass),
-      priority: Schema.optional(Priority)
+      priority: Schema.optional(Priority),
+      /** Registered tables of which it may take recipients; default: none. */
+      tables: Schema.optional(Schema.Array(Name).pipe(Schema.maxItems(1_000))),
+      /** Whether it may take them from segments of the members; default: no. */
+      segments: Schema.optional(Schema.Boolean)
     },
     success: Schema.Struct({ system: Schema.String, key: Schema.String }),
+    error: CommonError
+  }),
+  /**
+   * Makes a table or view known of which requests may take recipients, or changes it for requests made from then on. It lies
+   * in a schema of its own, not among the shop's tables.
+   */
+  Rpc.make("request.registerTable", {
+    payload: { table: Name, ...RecipientTable.fields, parameters: Schema.optional(RecipientTable.fields.parameters) },
+    success: Schema.Struct({ table: Schema.String }),
     error: CommonError
   }),
   /** Keeps a template; with other content it gets a new version, which requests made from then on use. */
@@ -112,7 +146,7 @@ export const RequestApi = RpcGroup.make(
   }),
   /** Begins a request to which recipients are added in several calls; nothing goes out before it is submitted. */
   Rpc.make("request.open", {
-    payload: terms,
+    payload: { ...terms, ...from },
     success: RequestView,
     error: Schema.Union(CommonError, ContentDiffers, Unknown)
   }),
@@ -127,9 +161,9 @@ export const RequestApi = RpcGroup.make(
   }),
   /** Lets a request go, and says when it will be through. */
   Rpc.make("request.submit", { payload: request, success: Submitted, error: errors }),
-  /** All of it in one call, for few recipients. */
+  /** All of it in one call, for few recipients, or for those of a table or segment. */
   Rpc.make("request.send", {
-    payload: { ...terms, recipients: Rows },
+    payload: { ...terms, ...from, recipients: Schema.optional(Rows) },
     success: Schema.Struct({ ...Submitted.fields, faults: Schema.Array(RowFaultView) }),
     error: Schema.Union(CommonError, ContentDiffers, Unknown)
   }),
@@ -152,6 +186,15 @@ export const RequestApi = RpcGroup.make(
   Rpc.make("request.faults", {
     payload: { request: Text(64), after: Schema.optional(Line), limit: Limit },
     success: Schema.Array(RowFaultView),
+    error: errors
+  }),
+  /**
+   * Looks broken rows of the request's table up again by their keys, from after the line `after`, some at a time; `last` is
+   * the line to go on after, null when these were the last.
+   */
+  Rpc.make("request.mend", {
+    payload: { ...request, after: Schema.optional(Line) },
+    success: Schema.Struct({ mended: Schema.Int, broken: Schema.Int, last: Schema.NullOr(Schema.Int) }),
     error: errors
   }),
   /** Nothing more of it starts until it is resumed; what is being sent is. */

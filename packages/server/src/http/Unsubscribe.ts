@@ -1,10 +1,11 @@
 /**
  * The page behind the unsubscribe links of mails (RFC 8058): `GET /u/:token` shows a page and changes nothing, since mail
  * scanners follow links; `POST` withdraws the member's consent to the channel, whether a mail program sends it or the page's
- * button. A token that was not signed here gets the same answer whatever is wrong with it.
+ * button. Of a mail that a registered system asked for it is the address that unsubscribes from that system. A token that was not signed here gets the same answer whatever is wrong with it.
  */
 import { HttpLayerRouter, HttpServerRequest, HttpServerResponse } from "@effect/platform"
 import { ShopClock } from "@hikyaku/cluster/actor/ShopClock"
+import { Unsubscribed } from "@hikyaku/cluster/delivery/Unsubscribed"
 import { memberKind } from "@hikyaku/cluster/marketing/MemberActor"
 import { UnsubscribeLinks, type Unsubscription } from "@hikyaku/cluster/marketing/UnsubscribeLinks"
 import { Effect, Either, Layer } from "effect"
@@ -95,9 +96,14 @@ const notFound = (language: Language) => page(language, paragraph(texts[language
 const tokenOf = (request: HttpServerRequest.HttpServerRequest): string =>
   (request.url.split("?")[0] ?? "").slice(unsubscribePath.length)
 
-/** `POST`: consent is withdrawn and the objection counted by one durable command; saying it again changes nothing. */
-const unsubscribe = ({ channel, delivery, member }: Unsubscription) =>
+/**
+ * `POST`: consent is withdrawn and the objection counted by one durable command, or the system's mails are declined by one
+ * row; saying it again changes nothing.
+ */
+const unsubscribe = (of: Unsubscription) =>
   Effect.gen(function*() {
+    if (!("member" in of)) return yield* Effect.flatMap(Unsubscribed, (unsubscribed) => unsubscribed.add(of))
+    const { channel, delivery, member } = of
     const clock = yield* ShopClock
     const reply = yield* ask(memberKind, {
       actor: member,
@@ -115,6 +121,7 @@ const unsubscribe = ({ channel, delivery, member }: Unsubscription) =>
 export const routes = Layer.scopedDiscard(Effect.gen(function*() {
   const router = yield* HttpLayerRouter.HttpRouter
   const links = yield* UnsubscribeLinks
+  const unsubscribed = yield* Unsubscribed
   const clock = yield* ShopClock
   const context = yield* actorsOnly
 
@@ -150,12 +157,13 @@ export const routes = Layer.scopedDiscard(Effect.gen(function*() {
               Effect.as(page(language, paragraph(texts[language].done(texts[language].channels[about.channel])), 200)),
               Effect.catchAll((error) =>
                 Effect.as(
-                  Effect.logWarning("A member could not be unsubscribed; the mail program will try again", error),
+                  Effect.logWarning("A reader could not be unsubscribed; the mail program will try again", error),
                   page(language, paragraph(texts[language].later), 503)
                 )
               ),
               Effect.provide(context),
-              Effect.provideService(ShopClock, clock)
+              Effect.provideService(ShopClock, clock),
+              Effect.provideService(Unsubscribed, unsubscribed)
             )
           ))
     )

@@ -9,6 +9,7 @@ import { type Line, RequestStore, type System } from "@hikyaku/cluster/delivery/
 import { ContentDiffers, Unauthorized, Unavailable, Unknown } from "@hikyaku/domain/api/ApiError"
 import { badInput } from "@hikyaku/domain/api/BadInput"
 import { RequestApi, requestPageMax, type RequestView } from "@hikyaku/domain/api/RequestApi"
+import type { RecipientSource } from "@hikyaku/domain/delivery/RecipientSource"
 import { predictRequest, recipientOf, type RequestStatus } from "@hikyaku/domain/delivery/Request"
 import type { CampaignContent } from "@hikyaku/domain/marketing/Campaign"
 import { compileContent, describeFault } from "@hikyaku/domain/marketing/Content"
@@ -16,6 +17,7 @@ import type { Attributes } from "@hikyaku/domain/marketing/Event"
 import { Effect, Either } from "effect"
 import { createHash, randomBytes, randomUUID } from "node:crypto"
 import { stored } from "./Asking.ts"
+import * as RequestSource from "./RequestSource.ts"
 
 /** The account that carries mail. */
 const mailAccount = "mail"
@@ -34,6 +36,7 @@ interface Terms {
   readonly parameters?: Attributes | undefined
   readonly sendAt?: number | undefined
   readonly deadline: number
+  readonly from?: RecipientSource | undefined
 }
 
 const unknownRequest = (id: string) => new Unknown({ what: "request", id })
@@ -42,6 +45,7 @@ export const make = Effect.gen(function*() {
   const store = yield* RequestStore
   const deliveries = yield* DeliveryStore
   const clock = yield* ShopClock.ShopClock
+  const sources = yield* RequestSource.make
   const ask = <A>(query: Effect.Effect<A, SqlError.SqlError>) => stored(query)
 
   const systemOf = (key: string) =>
@@ -72,14 +76,16 @@ export const make = Effect.gen(function*() {
       if (templateVersion === null) return yield* new Unknown({ what: "template", id: terms.template })
       const now = clock.now()
       const sendAt = terms.sendAt ?? now
-      const { key: _, ...content } = terms
-      const contentHash = createHash("sha256").update(JSON.stringify(content, Object.keys(content).toSorted()))
-        .update(JSON.stringify(terms.parameters ?? {})).digest("hex")
-      if (terms.deadline <= sendAt || terms.deadline <= now) {
-        // A repeat may come when the deadline has passed; only a new request must be able to go out.
-        const known = yield* ask(store.openedBefore(system.id, terms.idempotencyKey))
-        if (known === null) return yield* badInput("deadline", "after the time of sending, and in the future")
-      }
+      const { from, key: _, ...content } = terms
+      const hash = createHash("sha256").update(JSON.stringify(content, Object.keys(content).toSorted()))
+        .update(JSON.stringify(terms.parameters ?? {}))
+      const contentHash = (from === undefined ? hash : hash.update(JSON.stringify(from))).digest("hex")
+      const isLate = terms.deadline <= sendAt || terms.deadline <= now
+      // A repeat may come when the deadline has passed, or its source is gone; only a new request must be able to go out.
+      const isRepeat = (isLate || from !== undefined) &&
+        (yield* ask(store.openedBefore(system.id, terms.idempotencyKey))) !== null
+      if (isLate && !isRepeat) return yield* badInput("deadline", "after the time of sending, and in the future")
+      const source = from === undefined || isRepeat ? null : yield* sources.open(system, from, now)
       const { contentHash: first, view } = yield* ask(store.open({
         id: randomUUID(),
         system: system.id,
@@ -92,9 +98,11 @@ export const make = Effect.gen(function*() {
         priority: terms.priority ?? system.priority,
         parameters: terms.parameters ?? {},
         sendAt,
-        deadline: terms.deadline
+        deadline: terms.deadline,
+        source
       }))
       if (first !== contentHash) return yield* new ContentDiffers({ id: terms.idempotencyKey })
+      if (from !== undefined) yield* sources.opened
       return view
     })
 
@@ -112,6 +120,11 @@ export const make = Effect.gen(function*() {
         const now = yield* found(view.id)
         return yield* now.status === "cancelled"
           ? badInput("request", "it was cancelled: it takes no more recipients")
+          : now.source !== null
+          ? badInput(
+            "firstLine",
+            `its recipients come from a ${now.source.kind}: only rows that were broken can be sent`
+          )
           : badInput("firstLine", `at most ${now.lines + 1}: the rows before it are not here yet`)
       }
       const faults = lines.flatMap((line) => line._tag === "Broken" ? [{ line: line.line, ...line.fault }] : [])
@@ -124,7 +137,7 @@ export const make = Effect.gen(function*() {
         Effect.all([store.ahead(view), store.speed(mailAccount)], { concurrency: 2 })
       )
       return predictRequest(speed, {
-        recipients: own,
+        recipients: own + sources.rowsLeft(view),
         ahead: others,
         from: Math.max(now, view.sendAt),
         deadline: view.deadline
@@ -148,20 +161,30 @@ export const make = Effect.gen(function*() {
   const owned = (key: string, id: string) => Effect.flatMap(systemOf(key), (system) => ownOf(system, id))
 
   return {
-    "request.registerSystem": ({ class: cls, priority, system, templates }: {
+    "request.registerSystem": ({ class: cls, priority, segments, system, tables, templates }: {
       readonly system: string
       readonly templates: ReadonlyArray<string>
       readonly class?: "realtime" | "batch" | undefined
       readonly priority?: number | undefined
+      readonly tables?: ReadonlyArray<string> | undefined
+      readonly segments?: boolean | undefined
     }) =>
       Effect.gen(function*() {
         const key = randomBytes(keyBytes).toString("base64url")
         yield* ask(store.saveSystem(
-          { id: system, templates, class: cls ?? "batch", priority: priority ?? 0 },
+          {
+            id: system,
+            templates,
+            class: cls ?? "batch",
+            priority: priority ?? 0,
+            tables: tables ?? [],
+            segments: segments ?? false
+          },
           hashOf(key)
         ))
         return { system, key }
       }),
+    "request.registerTable": sources.registerTable,
     "request.saveTemplate": ({ content, template }: { readonly template: string; readonly content: CampaignContent }) =>
       Effect.gen(function*() {
         for (const language of ["ja", "en"] as const) {
@@ -186,10 +209,13 @@ export const make = Effect.gen(function*() {
     }) => Effect.flatMap(owned(key, request), (view) => add(view, firstLine, rows)),
     "request.submit": ({ key, request }: { readonly key: string; readonly request: string }) =>
       Effect.flatMap(owned(key, request), submit),
-    "request.send": ({ recipients, ...terms }: Terms & {
-      readonly recipients: ReadonlyArray<Readonly<Record<string, unknown>>>
+    "request.send": ({ recipients = [], ...terms }: Terms & {
+      readonly recipients?: ReadonlyArray<Readonly<Record<string, unknown>>> | undefined
     }) =>
       Effect.gen(function*() {
+        if (terms.from !== undefined && recipients.length > 0) {
+          return yield* badInput("recipients", "give rows, or where to take them from, not both")
+        }
         const view = yield* open(terms)
         const { faults } = recipients.length === 0 ? { faults: [] } : yield* add(view, 1, recipients)
         return { ...(yield* submit(view)), faults }
@@ -211,6 +237,11 @@ export const make = Effect.gen(function*() {
       readonly after?: number | undefined
       readonly limit?: number | undefined
     }) => Effect.zipRight(found(request), ask(store.faults(request, after ?? 0, limit ?? requestPageMax))),
+    "request.mend": ({ after, key, request }: {
+      readonly key: string
+      readonly request: string
+      readonly after?: number | undefined
+    }) => Effect.flatMap(owned(key, request), (view) => sources.mend(view, after ?? 0)),
     "request.pause": ({ key, request }: { readonly key: string; readonly request: string }) =>
       Effect.zipRight(owned(key, request), move(request, ["accepted"], "paused")).pipe(
         Effect.map((status) => ({ status, deliveries: 0 }))

@@ -70,6 +70,26 @@ layer(TestApi.layer(), { excludeTestServices: true })("RFC 8058 unsubscribing", 
       expect(yield* consentOf("m2")).toBe(false)
     }))
 
+  it.effect("of a system's mail GET changes nothing; POST declines its mails for the address, which no member has", () =>
+    Effect.gen(function*() {
+      const sql = yield* SqlClient.SqlClient
+      const { port } = yield* Listener
+      const [row] = yield* sql<{ readonly value: string }>`select value from sandbox_secret where name = 'unsubscribe'`
+      const link = make([Redacted.make(row?.value ?? "")], `http://127.0.0.1:${port}`).url({
+        address: `${"A".repeat(300)}@Shop.example`,
+        channel: "mail",
+        delivery: `q:${"m".repeat(64)}:${"f".repeat(64)}`,
+        system: "crm"
+      })
+      const declined = sql<{ readonly address: string; readonly system: string }>`
+        select address, system from address_unsubscribed`
+      expect((yield* call("GET", link)).status).toBe(200)
+      expect(yield* declined).toEqual([])
+      expect((yield* call("POST", link)).status).toBe(200)
+      expect((yield* call("POST", link)).status).toBe(200)
+      expect(yield* declined).toEqual([{ address: `${"a".repeat(300)}@shop.example`, system: "crm" }])
+    }))
+
   it.effect("the longest ids have links too", () =>
     Effect.gen(function*() {
       const member = "m".repeat(64)

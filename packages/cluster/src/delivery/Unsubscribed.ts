@@ -1,0 +1,36 @@
+/**
+ * Who has unsubscribed from the mails of a registered system: an address on a channel, whether or not it belongs to a member.
+ * Every other system still reaches it, and so does what carries no link (an order's own mail). Looked up where lists are
+ * made (`DeliveryStoreSql.makeList`).
+ */
+import { SqlClient, type SqlError } from "@effect/sql"
+import type { Channel } from "@hikyaku/domain/marketing/Event"
+import { Context, Effect, Layer } from "effect"
+
+export interface SystemUnsubscription {
+  readonly channel: Channel
+  readonly address: string
+  /** The system whose mails are not wanted any more. */
+  readonly system: string
+  /** The delivery that carried the link. */
+  readonly delivery: string
+}
+
+export class Unsubscribed extends Context.Tag("@hikyaku/cluster/delivery/Unsubscribed")<Unsubscribed, {
+  /** Durable when it answers; saying it again changes nothing. */
+  readonly add: (unsubscription: SystemUnsubscription) => Effect.Effect<void, SqlError.SqlError>
+}>() {}
+
+/** The database's own lower case, as where it is looked up. */
+const addSql = `insert into address_unsubscribed (channel, address, system, delivery)
+values ($1, case when $1 = 'mail' then lower($2) else $2 end, $3, $4)
+on conflict (channel, address, system) do nothing`
+
+export const layer: Layer.Layer<Unsubscribed, never, SqlClient.SqlClient> = Layer.effect(
+  Unsubscribed,
+  Effect.map(SqlClient.SqlClient, (sql) =>
+    Unsubscribed.of({
+      add: ({ address, channel, delivery, system }) =>
+        Effect.asVoid(sql.unsafe(addSql, [channel, address, system, delivery]))
+    }))
+)
