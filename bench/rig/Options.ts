@@ -38,7 +38,7 @@ export const usage = `npm run bench -- NAME [NAME...] [options]
   --seconds N       length of measurements at a given rate (5)
   --profile FOLDER  CPU profiles of runner and gateway while they are measured; see bench/profile.mjs
   --data FOLDER     data of the benches' PostgreSQL (.hikyaku/bench)
-  --members N       memory: member actors; fanout: members of the large audience; neighbours: of the run (100000)
+  --members N       memory: member actors; fanout: members of the large audience; neighbours: of the run; indexes: of the shop (100000)
   --products N      growth: the largest number of products (1000000)
   --rows N          growth: that many closed rows in allocation and in outcome beside the products (0)
   --load            growth: only load, measure nothing

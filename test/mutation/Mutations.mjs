@@ -761,6 +761,15 @@ export const mutations = [
     replace: "row_number() over (partition by h.partition order by h.place desc)",
     project: "integration",
     test: "packages/cluster/test/marketing/EventLog.integration.test.ts"
+  },
+  {
+    id: "rules see what is left of a product now",
+    rule: "RTM-4",
+    file: "packages/cluster/src/marketing/ProductFacts.ts",
+    find: "coalesce(p.available::int, c.available) as stock",
+    replace: "c.available as stock",
+    project: "integration",
+    test: "packages/cluster/test/marketing/OnlineRetail.integration.test.ts"
   }
 ]
 

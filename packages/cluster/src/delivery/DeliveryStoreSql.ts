@@ -214,7 +214,8 @@ export const expireDue = `with late as (
   order by deadline limit $2 for update skip locked
 ),
 gone as (
-  update delivery d set status = 'expired', reason = 'deadline passed' from late where d.id = late.id
+  -- As a list of ids and not as a join, for which all deliveries may be read.
+  update delivery d set status = 'expired', reason = 'deadline passed' where d.id = any(array(select id from late))
   returning d.id, d.member, d.request, d.status
 ),
 ${refund}
@@ -265,8 +266,8 @@ export const held = `select d.id as delivery, d.member, coalesce(
 from delivery d
 where d.status = 'due' and d.held and d.not_before <= shop_now() and d.deadline > shop_now()
   and d.channel = any($1::text[])
-  and not exists (select from run r where r.id = d.run and r.status = 'paused')
-  and not exists (select from campaign c where c.id = d.campaign and c.status = 'paused')
+  and (select r.status from run r where r.id = d.run) is distinct from 'paused'
+  and (select c.status from campaign c where c.id = d.campaign) is distinct from 'paused'
 order by d.not_before limit $2`
 
 /** $1 deliveries, $2 why they are dropped, null for those released. */

@@ -11,6 +11,7 @@ import type { CustomTypes, RuleProduct } from "@hikyaku/domain/marketing/RuleSco
 import { Context, Effect, Layer } from "effect"
 import { ShopClock } from "../actor/ShopClock.ts"
 import type { LogEntry } from "./EventLog.ts"
+import { productsOf } from "./ProductFacts.ts"
 import { make as makeIndex, type RuleIndex } from "./RuleIndex.ts"
 import { EventSettings } from "./Shop.ts"
 
@@ -78,9 +79,8 @@ const make = Effect.gen(function*() {
     }))
 
   const products = (ids: ReadonlyArray<string>) =>
-    ids.length === 0 ? Effect.succeed(new Map<string, RuleProduct>()) : sql<RuleProduct>`
-      select id, name, price, category, brand, available as stock, attributes from catalogue_product
-      where id in ${sql.in([...new Set(ids)])}`.pipe(
+    productsOf(ids).pipe(
+      Effect.provideService(SqlClient.SqlClient, sql),
       Effect.map((rows) => new Map<string, RuleProduct>(rows.map((row) => [row.id, row])))
     )
 

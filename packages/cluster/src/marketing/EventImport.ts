@@ -75,19 +75,19 @@ export const makeWith = ({ backlogMax, waitMax }: ImportLimits) =>
       join consumer_offset c on c.partition = p.partition and c.consumer = 'judge'`.pipe(
       Effect.map(([row]) => row?.n ?? 0)
     )
-    const room = backlog.pipe(
-      Effect.filterOrFail((n) => n <= backlogMax, (n) => new ImportHeld({ backlog: n })),
-      Effect.retry({
-        while: (error) => error._tag === "ImportHeld",
-        schedule: Schedule.spaced(lookEvery).pipe(Schedule.upTo(waitMax))
-      })
-    )
+    const fits = Effect.filterOrFail(backlog, (n) => n <= backlogMax, (n) => new ImportHeld({ backlog: n }))
+    const untilRoom = Schedule.spaced(lookEvery).pipe(Schedule.upTo(waitMax))
+
+    /** One import at a time: of many that find room at once, all but the first find what those before them have filled. */
+    const turn = sql`select pg_advisory_xact_lock(hashtext('hikyaku.import'))`
 
     const append = (id: string, first: number, events: ReadonlyArray<Event>, last: boolean) =>
       Effect.gen(function*() {
-        yield* sql`insert into event_import (id) values (${id}) on conflict do nothing`
-        // Locked until commit: of two callers of one import the second finds what the first has taken.
-        const [found] = yield* sql<ImportState>`select ${columns} from event_import where id = ${id} for update`
+        yield* turn
+        yield* fits
+        // Its row is locked until commit, so that it cannot be pruned meanwhile.
+        const [found] = yield* sql<ImportState>`insert into event_import (id) values (${id})
+          on conflict (id) do update set moved_at = clock_timestamp() returning ${columns}`
         const before = found ?? { lines: 0, appended: 0, repeated: 0, differing: 0, finished: false }
         const end = first + events.length - 1
         const gap = first > before.lines + 1
@@ -107,8 +107,9 @@ export const makeWith = ({ backlogMax, waitMax }: ImportLimits) =>
       })
 
     const take = (id: string, first: number, events: ReadonlyArray<Event>, last: boolean) =>
-      room.pipe(
-        Effect.zipRight(sql.withTransaction(append(id, first, events, last))),
+      // Looked at before anything is held as well, since most who come while there is no room find none.
+      Effect.zipRight(fits, sql.withTransaction(append(id, first, events, last))).pipe(
+        Effect.retry({ while: (error) => error._tag === "ImportHeld", schedule: untilRoom }),
         // What the log itself told was not committed then.
         Effect.tap(Effect.sync(() => nudge?.tell(eventsTopic)))
       )

@@ -5,6 +5,7 @@
  */
 import { SqlClient } from "@effect/sql"
 import { Config, type ConfigError, Context, Duration, Effect, Layer } from "effect"
+import { partitions } from "./EventLog.ts"
 
 export interface RetentionSettings {
   /** Decisions, by the shop's time at which they fell. */
@@ -38,23 +39,33 @@ export const chunkMax = 10_000
 export const chunksMax = 100
 const interval = Duration.hours(1)
 
-const prune = (table: string, condition: string) =>
-  `with old as (select ctid from ${table} where ${condition} limit ${chunkMax}),
-gone as (delete from ${table} t using old where t.ctid = old.ctid returning 1)
+/** Found and deleted by their places: a join on them may well read the whole table. */
+const prune = (table: string, old: string) =>
+  `with gone as (delete from ${table} where ctid = any(array(${old})) returning 1)
 select count(*)::int as n from gone`
+const pruneOlder = (table: string, condition: string) =>
+  prune(table, `select ctid from ${table} where ${condition} limit ${chunkMax}`)
 
-const before = (clock: string) => `${clock} - $1::float8 * interval '1 millisecond'`
+// Asked once per statement, and not of every row: `shop_now()` looks the clock up, and with `clock_timestamp()`, which changes
+// within a statement, no index could be entered.
+const before = (clock: string) => `(select ${clock} - $1::float8 * interval '1 millisecond')`
 const statements: ReadonlyArray<{ readonly age: keyof RetentionSettings; readonly text: string }> = [
-  { age: "ledger", text: prune("decision_ledger", `at < ${before("shop_now()")}`) },
+  { age: "ledger", text: pruneOlder("decision_ledger", `at < ${before("shop_now()")}`) },
   {
     age: "events",
+    // The first of each partition are its oldest: nothing beyond them is looked at.
     text: prune(
       "event_log",
-      `appended_at < ${before("clock_timestamp()")} and "offset" <= (
-        select min(c."offset") from consumer_offset c where c.partition = event_log.partition)`
+      `select e.ctid from (select partition, min("offset") as "offset" from consumer_offset group by partition) c
+      cross join lateral (
+        select l.ctid, l.appended_at from event_log l where l.partition = c.partition and l."offset" <= c."offset"
+        order by l."offset" limit ${chunkMax / partitions}) e
+      where e.appended_at < ${before("now()")}`
     )
   },
-  { age: "repeats", text: prune("event_seen", `at < ${before("clock_timestamp()")}`) }
+  { age: "repeats", text: pruneOlder("event_seen", `at < ${before("now()")}`) },
+  // An import that nobody goes on with: whoever comes back to it begins anew, and repeats are known by their ids.
+  { age: "repeats", text: pruneOlder("event_import", `moved_at < ${before("now()")}`) }
 ]
 
 /** Drops what is too old by now; how many rows went. */
@@ -66,9 +77,13 @@ export const pruneOnce = Effect.gen(function*() {
   let gone = 0
   for (const { age, text } of statements) {
     for (let n = 0; n < chunksMax; n++) {
-      const [row] = yield* sql.unsafe<{ readonly n: number }>(text, [Duration.toMillis(settings[age])])
+      const [row] = yield* sql.withTransaction(Effect.zipRight(
+        // Statistics that still count what was just dropped make reading a whole table for the rest look cheap.
+        sql`set local enable_seqscan = off`,
+        sql.unsafe<{ readonly n: number }>(text, [Duration.toMillis(settings[age])])
+      ))
       gone += row?.n ?? 0
-      if ((row?.n ?? 0) < chunkMax) break
+      if ((row?.n ?? 0) === 0) break
     }
   }
   return gone

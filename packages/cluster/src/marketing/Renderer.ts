@@ -11,6 +11,7 @@ import type { RuleProduct } from "@hikyaku/domain/marketing/RuleScope"
 import { Context, Effect } from "effect"
 import type { ListedDelivery, ListKey } from "../delivery/DeliveryStore.ts"
 import { ContentUnavailable, type Render, type Rendering } from "../delivery/ListContent.ts"
+import { productsOf } from "./ProductFacts.ts"
 import { Shop } from "./Shop.ts"
 import { UnsubscribeLinks } from "./UnsubscribeLinks.ts"
 
@@ -54,10 +55,7 @@ export const makeRender = Effect.gen(function*() {
       return definition
     })
 
-  const products = (ids: ReadonlyArray<string>) =>
-    ids.length === 0 ? Effect.succeed([]) : sql<RuleProduct>`
-      select id, name, price, category, brand, available as stock, attributes from catalogue_product
-      where id in ${sql.in([...new Set(ids)])}`
+  const products = (ids: ReadonlyArray<string>) => Effect.provideService(productsOf(ids), SqlClient.SqlClient, sql)
   const members = (ids: ReadonlyArray<string>) =>
     ids.length === 0 ? Effect.succeed([]) : sql<MemberRow>`
       select id, time_zone, attributes from member where id in ${sql.in([...new Set(ids)])}`

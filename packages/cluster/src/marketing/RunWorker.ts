@@ -43,7 +43,7 @@ export interface RunLimits {
   readonly stretchesAtOnce: number
   /** Runs worked on at once by one worker; more wait, the more urgent ones first. */
   readonly runsAtOnce: number
-  /** Deliveries of a cancelled campaign that are dropped in one statement. */
+  /** Deliveries of a cancelled campaign that are dropped in one statement, and as many held ones. */
   readonly dropMax: number
 }
 
@@ -231,12 +231,18 @@ export const makeWith = (limits: RunLimits) =>
     const tellCampaign = (run: RunRow, command: CampaignCommand) =>
       client.send(campaignKind, { actor: run.campaign, command, at: clock.now() }).pipe(Effect.either)
 
-    /** Messages of the shop's today that the campaign had accepted and that were provably not sent. */
+    /**
+     * Messages of the shop's today that the campaign had accepted and that were provably not sent. Runs that had ended the
+     * day before accepted nothing today; an hour is left to those whose last stretch was under way when they were cancelled.
+     */
     const unsentToday = (run: RunRow) =>
       sql<{ readonly n: number }>`
-      select count(*)::int as n from run r join delivery d on d.run = r.id
-      where r.campaign = ${run.campaign} and d.status in ('failed', 'expired', 'suppressed')
-        and d.created_at >= date_trunc('day', shop_now() at time zone ${shop.timeZone}) at time zone ${shop.timeZone}`
+      with today as materialized (
+        select date_trunc('day', shop_now() at time zone ${shop.timeZone}) at time zone ${shop.timeZone} as at
+      )
+      select count(*)::int as n from today, run r join delivery d on d.run = r.id
+      where r.campaign = ${run.campaign} and (r.finished_at is null or r.finished_at >= today.at - interval '1 hour')
+        and d.status in ('failed', 'expired', 'suppressed') and d.created_at >= today.at`
         .pipe(Effect.map((rows) => rows[0]?.n ?? 0))
 
     /** How many of a page's members the campaign's budget of today still reaches; null: the Campaign actor does not answer. */
@@ -324,10 +330,15 @@ export const makeWith = (limits: RunLimits) =>
         and not exists (select from campaign_dropped d where d.campaign = c.id) limit 1`
       const [campaign] = open
       if (campaign === undefined) return 0
-      const [dropped] = yield* sql<{ readonly n: number }>`with picked as (
-        select d.id from run r join delivery d on d.run = r.id
-        where r.campaign = ${campaign.id} and d.status = 'due' limit ${dropMax} for update of d
+      const [dropped] = yield* sql<{ readonly n: number }>`with ready as (
+        select d.id from delivery d where d.class = any(array['realtime', 'batch', 'transactional'])
+          and d.campaign = ${campaign.id} and d.status = 'due' and not d.held limit ${dropMax} for update
       ),
+      kept as (
+        select d.id from delivery d
+        where d.campaign = ${campaign.id} and d.status = 'due' and d.held limit ${dropMax} for update
+      ),
+      picked as (select id from ready union all select id from kept),
       gone as (
         update delivery d set status = 'suppressed', reason = 'the campaign was cancelled' from picked p
         where d.id = p.id and d.status = 'due' returning d.id, d.member

@@ -101,8 +101,8 @@ const ofTarget = (alias: string, target: Target | undefined, parameters: Paramet
   return ` and ${alias}.${column} = ${parameters.add(value, "text")}`
 }
 
-/** Rows of `a` (activity) or `f` (favourite) that count for a condition. */
-const rows = (segment: Activity, now: number, parameters: Parameters): string => {
+/** Rows of `a` (activity) or `f` (favourite) that count for a condition. `byDay`: whether the day narrows down what is read. */
+const rows = (segment: Activity, now: number, parameters: Parameters, byDay: boolean): string => {
   const since = segment.withinDays === undefined ? null : now - segment.withinDays * dayMs
   if (segment._tag === "Favourited") {
     return `true${ofTarget("f", segment.of, parameters)}${
@@ -110,28 +110,35 @@ const rows = (segment: Activity, now: number, parameters: Parameters): string =>
     }`
   }
   // The day is in the index, the instant is not: the day, a day early whatever the zone, spares reading old rows.
+  const days = (from: number) => ` and a.day >= (${parameters.instant(from)} at time zone 'UTC')::date`
   const recent = since === null
     ? ""
-    : ` and a.day >= (${parameters.instant(since - dayMs)} at time zone 'UTC')::date and a.last_at >= ${
-      parameters.instant(since)
-    }`
+    : `${byDay ? days(since - dayMs) : ""} and a.last_at >= ${parameters.instant(since)}`
   return `a.type = ${parameters.add(segment.activity, "text")}${ofTarget("a", segment.of, parameters)}${recent}`
 }
 
 const comparison = { lt: "<", le: "<=", gt: ">", ge: ">=" } as const
 
-/** A condition on the member `m`; true or false, never null. */
-const conditionSql = (segment: Segment, now: number, parameters: Parameters): string => {
+/**
+ * Ends a subquery that is to be asked member by member. Without it PostgreSQL may join instead, and then a page reads what all
+ * members did, from the first on, to find the few it is about.
+ */
+const byMember = " offset 0"
+
+/** A condition on the member `m`; true or false, never null. `end`: `byMember`, or nothing where it may join as it likes. */
+const conditionSql = (segment: Segment, now: number, parameters: Parameters, end: string): string => {
   switch (segment._tag) {
     case "Everyone":
       return "true"
     case "Favourited":
-      return `exists (select from favourite f where f.member = m.id and ${rows(segment, now, parameters)})`
+      return `exists (select from favourite f where f.member = m.id and ${rows(segment, now, parameters, true)}${end})`
     case "Did": {
       const atLeast = segment.atLeast ?? 1
-      const from = `from member_activity a where a.member = m.id and ${rows(segment, now, parameters)}`
+      // Of whatever product: PostgreSQL would skip from product to product for the day, and take the wrong index for it.
+      const byDay = segment.of !== undefined
+      const from = `from member_activity a where a.member = m.id and ${rows(segment, now, parameters, byDay)}`
       return atLeast === 1
-        ? `exists (select ${from})`
+        ? `exists (select ${from}${end})`
         : `coalesce((select sum(a.count) ${from}), 0) >= ${parameters.add(atLeast, "bigint")}`
     }
     case "Attribute": {
@@ -165,17 +172,17 @@ const conditionSql = (segment: Segment, now: number, parameters: Parameters): st
     case "OnList":
       return `exists (select from list_member l where l.list = ${
         parameters.add(segment.list, "text")
-      } and l.member = m.id)`
+      } and l.member = m.id${end})`
     case "Members":
       return `m.id = any(${parameters.add(segment.ids, "text[]")})`
     case "EventMember":
       return "false"
     case "All":
-      return `(${segment.of.map((each) => conditionSql(each, now, parameters)).join(" and ")})`
+      return `(${segment.of.map((each) => conditionSql(each, now, parameters, end)).join(" and ")})`
     case "Any":
-      return `(${segment.of.map((each) => conditionSql(each, now, parameters)).join(" or ")})`
+      return `(${segment.of.map((each) => conditionSql(each, now, parameters, end)).join(" or ")})`
     case "Not":
-      return `not ${conditionSql(segment.of, now, parameters)}`
+      return `not ${conditionSql(segment.of, now, parameters, end)}`
   }
 }
 
@@ -189,9 +196,9 @@ const driverSql = (
     case "OnList":
       return { from: "list_member l", alias: "l", condition: `l.list = ${parameters.add(driver.list, "text")}` }
     case "Favourited":
-      return { from: "favourite f", alias: "f", condition: rows(driver, now, parameters) }
+      return { from: "favourite f", alias: "f", condition: rows(driver, now, parameters, true) }
     case "Did":
-      return { from: "member_activity a", alias: "a", condition: rows(driver, now, parameters) }
+      return { from: "member_activity a", alias: "a", condition: rows(driver, now, parameters, true) }
   }
 }
 
@@ -201,6 +208,7 @@ interface BranchSql {
   readonly order: string
 }
 
+/** Members whom a driver yields, each once. */
 const once = (driver: NonNullable<Branch["driver"]>, key: string, from: string, parameters: Parameters): string => {
   const atLeast = driver._tag === "Did" ? driver.atLeast ?? 1 : 1
   return atLeast === 1
@@ -214,7 +222,7 @@ const once = (driver: NonNullable<Branch["driver"]>, key: string, from: string, 
  */
 const pageSql = ({ driver, rest }: Branch, after: string | null, now: number, parameters: Parameters): BranchSql => {
   const beyond = (key: string) => after === null ? [] : [`${key} > ${parameters.add(after, "text")}`]
-  const conditions = ["not m.withdrawn", ...rest.map((each) => conditionSql(each, now, parameters))]
+  const conditions = ["not m.withdrawn", ...rest.map((each) => conditionSql(each, now, parameters, byMember))]
   if (driver === null) {
     return {
       text: `select m.id from member m where ${[...beyond("m.id"), ...conditions].join(" and ")}`,
@@ -228,14 +236,15 @@ const pageSql = ({ driver, rest }: Branch, after: string | null, now: number, pa
   return { text: once(driver, key, `from ${from}, lateral (${member}) found\nwhere ${where}`, parameters), order: key }
 }
 
-/** All members of a branch who also meet `extra`; PostgreSQL joins as it likes. */
+/** All members of a branch who also meet `extra`, each once; PostgreSQL joins as it likes. */
 const wholeSql = ({ driver, rest }: Branch, now: number, extra: string, parameters: Parameters): string => {
-  const conditions = ["not m.withdrawn", ...rest.map((each) => conditionSql(each, now, parameters)), extra]
-  if (driver === null) return `select m.id from member m where ${conditions.join(" and ")}`
-  const { alias, condition, from } = driverSql(driver, now, parameters)
-  const key = `${alias}.member`
-  const where = [condition, ...conditions].join(" and ")
-  return once(driver, key, `from ${from} join member m on m.id = ${key}\nwhere ${where}`, parameters)
+  const conditions = ["not m.withdrawn", ...rest.map((each) => conditionSql(each, now, parameters, "")), extra]
+  if (driver !== null) {
+    const { alias, condition, from } = driverSql(driver, now, parameters)
+    const found = once(driver, `${alias}.member`, `from ${from} where ${condition}`, parameters)
+    conditions.unshift(`m.id in (${found})`)
+  }
+  return `select m.id from member m where ${conditions.join(" and ")}`
 }
 
 /**

@@ -251,6 +251,8 @@ describe("segments in SQL", () => {
               { _tag: "Not", of: { _tag: "Did", activity: "bought", of: { product: "p7" } } }
             ]
           },
+          // Of whatever product: no condition to begin with, so members are asked one by one.
+          { _tag: "Did", activity: "viewed", withinDays: 30 },
           { _tag: "Members", ids: ["m5", "m77"] }
         ]
         for (const of of segments) {

@@ -4,6 +4,7 @@
  */
 import { SqlClient } from "@effect/sql"
 import { ShopClock } from "@hikyaku/cluster/actor/ShopClock"
+import { productsOf } from "@hikyaku/cluster/marketing/ProductFacts"
 import { countSegment, sampleSegment } from "@hikyaku/cluster/marketing/SegmentSql"
 import { Shop } from "@hikyaku/cluster/marketing/Shop"
 import { type Unavailable, Unknown } from "@hikyaku/domain/api/ApiError"
@@ -134,8 +135,7 @@ const make = Effect.gen(function*() {
 
   const productOf = (id: string | undefined) =>
     id === undefined ? Effect.succeed(null) : stored(
-      sql`select id, name, price, category, brand, available as stock, attributes
-        from catalogue_product where id = ${id}`.pipe(Effect.flatMap(decodeProducts))
+      productsOf([id]).pipe(Effect.provideService(SqlClient.SqlClient, sql), Effect.flatMap(decodeProducts))
     ).pipe(
       Effect.flatMap(([row]) => (row === undefined ? new Unknown({ what: "product", id }) : Effect.succeed(row)))
     )

@@ -144,6 +144,23 @@ layer(TestApi.layer(), { excludeTestServices: true })("event.import", (it) => {
       expect(yield* Fiber.join(waiting)).toMatchObject({ lines: 20, appended: 20 })
     }))
 
+  it.effect("many at once fill no more than one of them would", () =>
+    Effect.gen(function*() {
+      yield* judgedAll
+      const imports = yield* makeWith({ backlogMax: 15, waitMax: Duration.zero })
+      const names = Array.from({ length: 12 }, (_, i) => `g${i}`)
+      const answers = yield* Effect.forEach(
+        names,
+        (name) => Effect.either(imports.take(name, 1, events(name, 1, 10), false)),
+        { concurrency: "unbounded" }
+      )
+      // The second may still go beyond the bound, by itself; nobody after it.
+      expect(answers.filter(({ _tag }) => _tag === "Right")).toHaveLength(2)
+      const sql = yield* SqlClient.SqlClient
+      const [row] = yield* sql<{ readonly n: number }>`select count(*)::int as n from event_log where source like 'g%'`
+      expect(row?.n).toBe(20)
+    }))
+
   it.effect("what is lost between the append and the count is appended again by nobody: both are one commit", () =>
     Effect.gen(function*() {
       const sql = yield* SqlClient.SqlClient
