@@ -14,6 +14,7 @@ import { sql as channels } from "./migrations/0080_channels.ts"
 import { sql as requests } from "./migrations/0085_requests.ts"
 import { sql as eventWay } from "./migrations/0090_event_way.ts"
 import { sql as imports } from "./migrations/0110_imports.ts"
+import { sql as messages } from "./migrations/0111_messages.ts"
 
 const numbered: Readonly<Record<string, string>> = {
   "0001_runtime": runtime,
@@ -27,7 +28,8 @@ const numbered: Readonly<Record<string, string>> = {
   "0080_channels": channels,
   "0085_requests": requests,
   "0090_event_way": eventWay,
-  "0110_imports": imports
+  "0110_imports": imports,
+  "0111_messages": messages
 }
 
 const statement = (text: string) => Effect.flatMap(SqlClient.SqlClient, (sql) => sql.unsafe(text))

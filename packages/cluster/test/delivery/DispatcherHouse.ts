@@ -19,6 +19,7 @@ import { sql as memberSql } from "@hikyaku/cluster/sql/migrations/0030_members"
 import { sql as deliverySql } from "@hikyaku/cluster/sql/migrations/0040_delivery"
 import { sql as campaignsSql } from "@hikyaku/cluster/sql/migrations/0070_campaigns"
 import { sql as requestSql } from "@hikyaku/cluster/sql/migrations/0085_requests"
+import { sql as messagesSql } from "@hikyaku/cluster/sql/migrations/0111_messages"
 import { type Limits, unbounded } from "@hikyaku/domain/delivery/RateLimit"
 import type { Attributes } from "@hikyaku/domain/marketing/Event"
 import { considerCommand, type Terms } from "@hikyaku/domain/marketing/Member"
@@ -165,7 +166,7 @@ export const inHouse = <A, E>(
       Effect.gen(function*() {
         const client = yield* SqlClient.SqlClient
         for (
-          const text of [runtimeSql, marketingSql, memberSql, deliverySql, campaignsSql, requestSql]
+          const text of [runtimeSql, marketingSql, memberSql, deliverySql, campaignsSql, requestSql, messagesSql]
         ) yield* client.unsafe(text)
         const now = Date.now()
         yield* client.unsafe("select outcome_partitions($1::bigint, $2::bigint, true)", [

@@ -9,8 +9,20 @@
  * way, but all together they are no more than the limit.
  */
 import { answer, type Decider, type Decision, outcome } from "../Actor.ts"
+import {
+  dayLimit,
+  type DayPart,
+  dayWait,
+  inDay,
+  leftOfDay,
+  type MessageLimits,
+  noted,
+  secondWait,
+  usedOfSecond
+} from "./MessageRate.ts"
 import type {
   AcquireSlots,
+  Holding,
   ProviderCommand,
   ProviderReply,
   Room,
@@ -21,8 +33,8 @@ import type {
 import {
   countBy,
   type Counts,
+  counts,
   freeSlots,
-  inWindow,
   type Limits,
   noPushback,
   type Operation,
@@ -53,6 +65,8 @@ export type ProviderEvent =
     readonly wall: number
     readonly startedBy: number | null
     readonly clean: boolean
+    /** Messages that may have gone out. */
+    readonly messages: number
   }
   /** The answer was lost: the request may be under way until `freeAt`. */
   | { readonly _tag: "SlotDoubtful"; readonly id: string; readonly startedBy: number; readonly freeAt: number }
@@ -76,6 +90,8 @@ export interface ProviderState {
   readonly slots: ReadonlyMap<string, Slot>
   /** Requests that have ended and still count in the window. */
   readonly starts: ReadonlyArray<Start>
+  /** Messages that started within the last day: also without a limit, which may be set at any time. */
+  readonly day: ReadonlyArray<DayPart>
   readonly pushback: Readonly<Record<Operation, Pushback>>
 }
 
@@ -107,8 +123,9 @@ const evolve = (state: ProviderState, event: ProviderEvent): ProviderState => {
       const slots = new Map(state.slots)
       slots.delete(event.id)
       const margin = state.limits?.marginMs ?? 0
-      const starts = state.starts.filter((start) => inWindow(start, margin, event.wall))
-      const ended: Start | null = event.startedBy === null ? null : { operation: slot.operation, by: event.startedBy }
+      const starts = state.starts.filter((start) => counts(start, state.limits, event.wall))
+      const { messages, startedBy: by } = event
+      const ended: Start | null = by === null ? null : { operation: slot.operation, by, messages }
       const pushback = event.clean
         ? {
           ...state.pushback,
@@ -119,7 +136,11 @@ const evolve = (state: ProviderState, event: ProviderEvent): ProviderState => {
         ...state,
         wall: Math.max(state.wall, event.wall),
         slots,
-        starts: ended !== null && inWindow(ended, margin, event.wall) ? [...starts, ended] : starts,
+        starts: ended !== null && counts(ended, state.limits, event.wall) ? [...starts, ended] : starts,
+        // It has ended by now, so it had started by now.
+        day: ended === null
+          ? state.day
+          : noted(state.day, { by: Math.min(ended.by, event.wall), messages }, margin, event.wall),
         pushback
       }
     }
@@ -146,7 +167,8 @@ const lapsed = (state: ProviderState, wall: number): ReadonlyArray<ProviderEvent
     id: slot.id,
     wall,
     startedBy: slot.notAfter,
-    clean: false
+    clean: false,
+    messages: slot.messages ?? 0
   }))
 
 /** The facts about requests that ended. A slot is its holder's to free, or the owner's, who may have read how it ended. */
@@ -154,6 +176,7 @@ const ends = (state: ProviderState, by: string, wall: number, ended: ReadonlyArr
   ended.flatMap((end): Array<ProviderEvent> => {
     const slot = state.slots.get(end.id)
     if (slot === undefined || (slot.owner !== by && state.owner !== by)) return []
+    const slotsMessages = slot.messages ?? 0
     const startedBy = end.startedBy === null ? null : Math.min(end.startedBy, slot.notAfter)
     if (startedBy !== null && end.busyForMs > 0) {
       return [{ _tag: "SlotDoubtful", id: end.id, startedBy, freeAt: wall + end.busyForMs }]
@@ -163,7 +186,10 @@ const ends = (state: ProviderState, by: string, wall: number, ended: ReadonlyArr
       id: end.id,
       wall,
       startedBy,
-      clean: startedBy !== null && end.throttledForMs === null
+      clean: startedBy !== null && end.throttledForMs === null,
+      messages: startedBy === null || end.throttledForMs !== null
+        ? 0
+        : Math.min(end.messages ?? slotsMessages, slotsMessages)
     }
     return end.throttledForMs === null
       ? [freed]
@@ -208,31 +234,58 @@ const roomAfter = (state: ProviderState, wall: number): number | null => {
 /** The part of a rate that slots beyond the room may use up: where the rate is what binds, they would only keep it idle. */
 const aheadRate = 0.75
 
+interface Held {
+  readonly by: Holding
+  readonly forMs: number
+}
+
+const openStarts = (state: ProviderState): ReadonlyArray<Start> =>
+  [...state.slots.values()].map(({ messages = 0, notAfter: by, operation }) => ({ operation, by, messages }))
+
+/** What counts towards the day, slots that may start still included. */
+const countedInDay = (state: ProviderState, limits: Limits, wall: number) =>
+  inDay(state.day, openStarts(state), limits.marginMs, wall)
+
 /**
- * ms until one more slot fits, 0 for now. Those beyond the room by `ahead` wait for their turn with the owner; since a slot
- * counts in the window until its request has started, they are granted only while the rate is not what binds.
+ * What holds one more slot back, and for how many ms; null for nothing. Those beyond the room by `ahead` wait for their
+ * turn with the owner; since a slot counts in the windows until its request has started, they are granted only while the
+ * rate is not what binds.
  */
-const waitFor = (
+const heldBack = (
   state: ProviderState,
   limits: Limits,
-  { class: cls, operation }: SlotRequest,
+  { class: cls, messages = 0, operation }: Pick<SlotRequest, "class" | "messages" | "operation">,
   ahead: number,
   wall: number
-): number => {
-  const held = state.pushback[operation]
-  if (held.blockedUntil > wall) return held.blockedUntil - wall
+): Held | null => {
+  const pushback = state.pushback[operation]
+  if (pushback.blockedUntil > wall) return { by: "pushback", forMs: pushback.blockedUntil - wall }
   const room = roomOf(state, limits, wall)
   const slots = [...state.slots.values()]
   const own = countBy(slots.filter((slot) => slot.owner === state.owner))
   const wide = cls === "realtime" ? 2 * ahead : ahead
   if (freeSlots(widened(room, wide), own, operation) === 0 || slots.length >= slotsMax) {
     const first = slots.reduce((least, slot) => Math.min(least, slot.freeAt - wall), retryDefault)
-    return Math.max(1, first)
+    return { by: pushback.allowed === null ? "concurrency" : "pushback", forMs: Math.max(1, first) }
   }
-  const open = slots.map((slot): Start => ({ operation: slot.operation, by: slot.notAfter }))
-  const beyond = freeSlots(room, own, operation) === 0
-  const perSecond = beyond ? partOf(limits.perSecond, aheadRate) : limits.perSecond
-  return rateWait({ ...limits, perSecond }, [...state.starts, ...open], operation, wall)
+  const starts = [...state.starts, ...openStarts(state)]
+  const share = freeSlots(room, own, operation) === 0 ? aheadRate : 1
+  const perSecond = partOf(limits.perSecond, share)
+  const ofRequests = rateWait({ ...limits, perSecond }, starts, operation, wall)
+  if (ofRequests > 0) return { by: "requests per second", forMs: ofRequests }
+  if (limits.messages === undefined || messages === 0) return null
+  const ofDay = dayWait(limits.messages, cls, countedInDay(state, limits, wall), messages, wall)
+  if (ofDay > 0) return { by: "messages per day", forMs: ofDay }
+  const rate = limits.messages.perSecond
+  const part = { ...limits.messages, perSecond: rate === null ? null : Math.max(1, Math.floor(rate * share)) }
+  const ofSecond = secondWait(part, limits.marginMs, starts, messages, wall)
+  return ofSecond > 0 ? { by: "messages per second", forMs: ofSecond } : null
+}
+
+const dayLefts = (state: ProviderState, limits: Limits, messages: MessageLimits, wall: number) => {
+  if (messages.perDay === null) return { realtime: null, batch: null }
+  const counted = countedInDay(state, limits, wall)
+  return { realtime: leftOfDay(messages, "realtime", counted), batch: leftOfDay(messages, "batch", counted) }
 }
 
 const acquire = (
@@ -246,6 +299,8 @@ const acquire = (
   const ahead = command.ahead ?? 0
   const granted: Array<{ readonly id: string; readonly notAfter: number }> = []
   const waits: Array<number> = []
+  // Whoever waits for the second's messages keeps its place: small sends behind it would let a big one never fit.
+  let secondHeldMs = 0
   let current = fold(state, events)
   for (const request of command.requests) {
     const held = current.slots.get(request.id)
@@ -253,9 +308,13 @@ const acquire = (
       if (held.owner === command.owner) granted.push({ id: held.id, notAfter: held.notAfter })
       continue
     }
-    const wait = waitFor(current, limits, request, ahead, wall)
-    if (wait > 0) {
-      waits.push(wait)
+    const messages = request.messages ?? 0
+    const hold = messages > 0 && secondHeldMs > 0
+      ? { by: "messages per second" as const, forMs: secondHeldMs }
+      : heldBack(current, limits, request, ahead, wall)
+    if (hold !== null) {
+      if (hold.by === "messages per second") secondHeldMs = hold.forMs
+      waits.push(hold.forMs)
       continue
     }
     const notAfter = wall + request.leaseMs
@@ -266,7 +325,8 @@ const acquire = (
       owner: command.owner,
       grantedAt: wall,
       notAfter,
-      freeAt: notAfter + request.endsWithinMs
+      freeAt: notAfter + request.endsWithinMs,
+      messages
     }
     const event: ProviderEvent = { _tag: "SlotGranted", slot }
     current = evolve(current, event)
@@ -274,11 +334,56 @@ const acquire = (
     granted.push({ id: slot.id, notAfter })
   }
   const retryAfter = waits.length === 0 ? null : Math.min(...waits)
-  const terms = { limits, room: roomOf(current, limits, wall), roomAfter: roomAfter(current, wall) }
+  const terms = {
+    limits,
+    room: roomOf(current, limits, wall),
+    roomAfter: roomAfter(current, wall),
+    ...(limits.messages !== undefined && { leftOfDay: dayLefts(current, limits, limits.messages, wall) })
+  }
   const reply: ProviderReply = granted.length === 0 && retryAfter !== null
     ? { _tag: "Wait", retryAfter, ...terms }
     : { _tag: "Granted", granted, retryAfter, ...terms }
   return events.length === 0 ? answer(reply) : outcome(reply, ...events)
+}
+
+/** The account as operators see it at an instant. */
+const viewOf = (stored: ProviderState, wall: number): ProviderReply => {
+  const state = fold(stored, lapsed(stored, wall))
+  const { limits } = state
+  const messages = limits?.messages
+  const next = (operation: Operation) =>
+    limits === null
+      ? null
+      : heldBack(state, limits, { operation, class: "batch", messages: operation === "send" ? 1 : 0 }, 0, wall)
+  return {
+    _tag: "ProviderView",
+    limits,
+    owner: state.owner,
+    takeovers: state.takeovers,
+    seenAt: state.seenAt,
+    slots: [...state.slots.values()],
+    pushback: state.pushback,
+    held: { upload: next("upload"), send: next("send"), status: next("status"), history: next("history") },
+    ...(limits !== null && messages !== undefined && messagesOf(state, limits, messages, wall))
+  }
+}
+
+/** How much of the limits on messages is in use, and what follows from it for predictions. */
+const messagesOf = (state: ProviderState, limits: Limits, messages: MessageLimits, wall: number) => {
+  const counted = countedInDay(state, limits, wall)
+  const starts = [...state.starts, ...openStarts(state)]
+  return {
+    messages: {
+      second: { limit: messages.perSecond, used: usedOfSecond(messages, limits.marginMs, starts, wall) },
+      day: { limit: messages.perDay, used: counted.reduce((all, one) => all + one.messages, 0) }
+    },
+    messagePace: {
+      perSecond: messages.perSecond,
+      perDay: dayLimit(messages, "batch"),
+      left: leftOfDay(messages, "batch", counted) ?? 0,
+      leaving: counted.map((one) => ({ inMs: one.at - wall, messages: one.messages }))
+    }
+  }
 }
 
 const decide = (state: ProviderState, command: ProviderCommand): Decision<ProviderReply, ProviderEvent> => {
@@ -316,15 +421,7 @@ const decide = (state: ProviderState, command: ProviderCommand): Decision<Provid
       return acquire(state, state.limits, command, wall, events)
     }
     case "ReadProvider":
-      return answer({
-        _tag: "ProviderView",
-        limits: state.limits,
-        owner: state.owner,
-        takeovers: state.takeovers,
-        seenAt: state.seenAt,
-        slots: [...state.slots.values()],
-        pushback: state.pushback
-      })
+      return answer(viewOf(state, Math.max(state.wall, command.wall ?? state.wall)))
     case "Wake":
       return answer({ _tag: "Awake" })
   }
@@ -339,6 +436,7 @@ export const initialProvider = (id: string): ProviderState => ({
   seenAt: 0,
   slots: new Map(),
   starts: [],
+  day: [],
   pushback: { send: noPushback, history: noPushback, status: noPushback, upload: noPushback }
 })
 
