@@ -169,7 +169,9 @@ export const makeDesk = <Work>(ownership: Ownership, first: Limits, aheadMax: nu
     let limits = first
     let room = noRoom
     let roomAt: number | null = 0
-    let leftOfDay: Readonly<Record<DeliveryClass, number | null>> = noLimit
+    let leftOfDay: Readonly<Record<DeliveryClass, number | null>> = (first.messages?.perDay ?? null) === null
+      ? noLimit
+      : { realtime: 0, batch: 0 }
     const { owner, provider } = ownership
     const wall = () => Math.floor(clock.real())
     const ahead = () => Math.min(aheadMax, placesOf(limits) ?? aheadMax)
