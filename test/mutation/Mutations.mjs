@@ -11,6 +11,7 @@ const stock = (name) => `packages/domain/src/stock/${name}.ts`
 const stockTest = (name) => unit(`packages/domain/test/stock/${name}.test.ts`)
 const provider = "packages/domain/src/delivery/ProviderDecider.ts"
 const providerTest = unit("packages/domain/test/delivery/ProviderDecider.test.ts")
+const providerState = "packages/domain/src/delivery/ProviderState.ts"
 const messageTest = unit("packages/domain/test/delivery/MessageRate.test.ts")
 const store = "packages/cluster/src/delivery/DeliveryStoreSql.ts"
 const storeTest = { project: "integration", test: "packages/cluster/test/delivery/DeliveryStore.integration.test.ts" }
@@ -507,7 +508,7 @@ export const mutations = [
   {
     id: "limit on requests under way",
     rule: "G9 R20",
-    file: provider,
+    file: providerState,
     find: "freeSlots(widened(room, wide), own, operation) === 0 ||",
     replace: "",
     ...providerTest
@@ -515,7 +516,7 @@ export const mutations = [
   {
     id: "rate over a sliding window",
     rule: "G9",
-    file: provider,
+    file: providerState,
     find: "if (ofRequests > 0) return",
     replace: "if (ofRequests < 0) return",
     ...providerTest
@@ -523,7 +524,7 @@ export const mutations = [
   {
     id: "messages of a sliding second",
     rule: "G9",
-    file: provider,
+    file: providerState,
     find: "return ofSecond > 0 ?",
     replace: "return ofSecond < 0 ?",
     ...messageTest
@@ -531,7 +532,7 @@ export const mutations = [
   {
     id: "messages of a sliding day",
     rule: "G9",
-    file: provider,
+    file: providerState,
     find: "if (ofDay > 0) return",
     replace: "if (ofDay < 0) return",
     ...messageTest
@@ -539,7 +540,7 @@ export const mutations = [
   {
     id: "sends whose outcome is open count towards the day",
     rule: "G9 R20",
-    file: provider,
+    file: providerState,
     find: "inDay(state.day, openStarts(state), limits.marginMs, wall)",
     replace: "inDay(state.day, [], limits.marginMs, wall)",
     ...messageTest

@@ -3,12 +3,8 @@
  * `provider` (limits, owner, pace) and `provider_slot` (a row per request that may be under way, R20).
  */
 import { ProviderCommand, ProviderReply, type Slot } from "@hikyaku/domain/delivery/ProviderCommand"
-import {
-  initialProvider,
-  providerDecider,
-  type ProviderEvent,
-  type ProviderState
-} from "@hikyaku/domain/delivery/ProviderDecider"
+import { initialProvider, providerDecider, type ProviderEvent } from "@hikyaku/domain/delivery/ProviderDecider"
+import type { ProviderState } from "@hikyaku/domain/delivery/ProviderState"
 import { Limits, Operation } from "@hikyaku/domain/delivery/RateLimit"
 import { Schema } from "effect"
 import type { ActorKind } from "../actor/ActorKind.ts"

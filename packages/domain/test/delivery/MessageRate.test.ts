@@ -14,7 +14,8 @@ import {
   noMessageLimits
 } from "@hikyaku/domain/delivery/MessageRate"
 import type { ProviderCommand, ProviderReply, SlotEnd, SlotRequest } from "@hikyaku/domain/delivery/ProviderCommand"
-import { providerDecider, type ProviderState } from "@hikyaku/domain/delivery/ProviderDecider"
+import { providerDecider } from "@hikyaku/domain/delivery/ProviderDecider"
+import type { ProviderState } from "@hikyaku/domain/delivery/ProviderState"
 import { type Limits, unbounded } from "@hikyaku/domain/delivery/RateLimit"
 import fc from "fast-check"
 import { describe, expect, it } from "vitest"

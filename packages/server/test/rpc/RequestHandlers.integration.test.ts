@@ -144,7 +144,7 @@ describe("requests of other systems (MAIL-1, MAIL-2)", () => {
         const key = yield* registered("used-up")
         const speed: Speed = {
           ...speedAtFirst,
-          messages: { perSecond: null, perDay: 1_000, left: 10, leaving: [{ inMs: 6 * 3_600_000, messages: 990 }] }
+          messages: { perSecond: null, perDay: 1_000, left: 400, leaving: [{ inMs: 6 * 3_600_000, messages: 600 }] }
         }
         yield* sql`insert into delivery_speed (provider, speed) values ('mail', ${JSON.stringify(speed)}::jsonb)
           on conflict (provider) do update set speed = excluded.speed`
@@ -153,7 +153,7 @@ describe("requests of other systems (MAIL-1, MAIL-2)", () => {
           hikyaku.request.send({ ...terms, mail, idempotencyKey: mail, recipients: addresses(0, recipients, mail) })
         const few = yield* ask("few", 5)
         yield* hikyaku.request.cancel({ key, request: few.request.id })
-        const many = yield* ask("many", 500)
+        const many = yield* ask("many", 900)
         yield* hikyaku.request.cancel({ key, request: many.request.id })
         yield* sql`delete from delivery_speed where provider = 'mail'`
         expect(few.outlook.makesDeadline).toBe(true)
