@@ -11,6 +11,8 @@ const stock = (name) => `packages/domain/src/stock/${name}.ts`
 const stockTest = (name) => unit(`packages/domain/test/stock/${name}.test.ts`)
 const provider = "packages/domain/src/delivery/ProviderDecider.ts"
 const providerTest = unit("packages/domain/test/delivery/ProviderDecider.test.ts")
+const providerState = "packages/domain/src/delivery/ProviderState.ts"
+const messageTest = unit("packages/domain/test/delivery/MessageRate.test.ts")
 const store = "packages/cluster/src/delivery/DeliveryStoreSql.ts"
 const storeTest = { project: "integration", test: "packages/cluster/test/delivery/DeliveryStore.integration.test.ts" }
 const list = "packages/domain/src/delivery/List.ts"
@@ -517,18 +519,84 @@ export const mutations = [
   {
     id: "limit on requests under way",
     rule: "G9 R20",
-    file: provider,
-    find: "freeSlots(limits.concurrency, underWay, operation) === 0 ||",
+    file: providerState,
+    find: "freeSlots(widened(room, wide), own, operation) === 0 ||",
     replace: "",
     ...providerTest
   },
   {
     id: "rate over a sliding window",
     rule: "G9",
-    file: provider,
-    find: "return rateWait(limits, [...state.starts, ...open], operation, wall)",
-    replace: "return 0",
+    file: providerState,
+    find: "if (ofRequests > 0) return",
+    replace: "if (ofRequests < 0) return",
     ...providerTest
+  },
+  {
+    id: "messages of a sliding second",
+    rule: "G9",
+    file: providerState,
+    find: "return ofSecond > 0 ?",
+    replace: "return ofSecond < 0 ?",
+    ...messageTest
+  },
+  {
+    id: "messages of a sliding day",
+    rule: "G9",
+    file: providerState,
+    find: "if (ofDay > 0) return",
+    replace: "if (ofDay < 0) return",
+    ...messageTest
+  },
+  {
+    id: "sends whose outcome is open count towards the day",
+    rule: "G9 R20",
+    file: providerState,
+    find: "inDay(state.day, openStarts(state), limits.marginMs, wall)",
+    replace: "inDay(state.day, [], limits.marginMs, wall)",
+    ...messageTest
+  },
+  {
+    id: "a part of the day counts until its last instant has left",
+    rule: "G9",
+    file: "packages/domain/src/delivery/MessageRate.ts",
+    find: "from + dayPartMs + dayMs + marginMs",
+    replace: "from + dayMs + marginMs",
+    ...messageTest
+  },
+  {
+    id: "a big list keeps its place before small ones",
+    rule: "G12",
+    file: provider,
+    find: "if (hold.by === \"messages per second\") secondHeldMs = hold.forMs",
+    replace: "",
+    ...messageTest
+  },
+  {
+    id: "a slot's row says how many messages it carries",
+    rule: "G9 R20",
+    file: "packages/cluster/src/delivery/ProviderActor.ts",
+    find: "messages: slot.messages ?? 0",
+    replace: "messages: 0",
+    ...unit("packages/cluster/test/delivery/ProviderActor.test.ts")
+  },
+  {
+    id: "the day's messages are stored",
+    rule: "G9 R20",
+    file: "packages/cluster/src/delivery/ProviderActor.ts",
+    find: "day: state.day, pushback",
+    replace: "day: [], pushback",
+    ...unit("packages/cluster/test/delivery/ProviderActor.test.ts")
+  },
+  {
+    id: "nothing is listed that today cannot send",
+    rule: "G13",
+    file: "packages/cluster/src/delivery/DispatchTurn.ts",
+    find: "batch === null ? null : batch - listed.batch - listed.realtime",
+    replace: "null",
+    project: "integration",
+    test: "packages/cluster/test/delivery/DispatcherMessages.integration.test.ts",
+    only: "takes over"
   },
   {
     id: "a slot lapses no sooner than its request can be over",

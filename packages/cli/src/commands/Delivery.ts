@@ -1,6 +1,8 @@
 /** `hikyaku delivery ...`: what waits, at what pace it goes out, and the requests of other systems. */
 import { Args, Command, Options } from "@effect/cli"
 import { CampaignContent, RequestStatus, type RequestView } from "@hikyaku/domain/api/RequestApi"
+import { noMessageLimits } from "@hikyaku/domain/delivery/MessageRate"
+import type { ProviderView } from "@hikyaku/domain/delivery/ProviderCommand"
 import { Effect, Option, Schema } from "effect"
 import { connected, connection } from "../Connection.ts"
 import { read } from "../Document.ts"
@@ -12,14 +14,22 @@ import { recipients } from "./DeliveryTable.ts"
 
 const operations = ["upload", "send", "status", "history"] as const
 
-const ago = (now: number, at: number | null): Cell => {
-  if (at === null) return null
-  const seconds = Math.max(0, Math.round((now - at) / 1_000))
+const span = (ms: number): string => {
+  const seconds = Math.max(0, Math.round(ms / 1_000))
   return seconds < 120
     ? `${seconds} s`
     : seconds < 7_200
     ? `${Math.round(seconds / 60)} min`
     : `${Math.round(seconds / 3_600)} h`
+}
+
+const ago = (now: number, at: number | null): Cell => at === null ? null : span(now - at)
+
+/** How much of an account's limits on messages is in use. */
+const messageFacts = ({ messages }: typeof ProviderView.Type): ReadonlyArray<readonly [string, Cell]> => {
+  const row = (name: string, of: { readonly limit: number | null; readonly used: number } | undefined) =>
+    of === undefined || of.limit === null ? [] : [[name, `${of.used} of ${of.limit}`] as const]
+  return [...row("messages this second", messages?.second), ...row("messages within 24 hours", messages?.day)]
 }
 
 const queue = Command.make(
@@ -47,6 +57,8 @@ const queue = Command.make(
                 ? `held at ${
                   Math.floor(allowed)
                 } since the provider pushed back; grows with each request that goes well`
+                : view.held?.[operation] !== undefined && view.held[operation] !== null
+                ? `held back by ${view.held[operation].by} for ${span(view.held[operation].forMs)}`
                 : own === null
                 ? "bounded by the total alone"
                 : "as configured"
@@ -60,6 +72,7 @@ const queue = Command.make(
                   total === null ? `${used}` : `${used} of ${total} (${Math.round(100 * used / total)} %)`
                 ],
                 ["requests a second", view.limits?.perSecond.total ?? null],
+                ...messageFacts(view),
                 ["dispatcher", view.owner === "" ? "none" : `heard of ${ago(now, view.seenAt)} ago`]
               ]),
               table(["operation", "in use", "limit", "why"], rows)
@@ -97,7 +110,10 @@ const limit = Command.make("limit", {
   upload: bound("upload", "Uploads at one time."),
   send: bound("send", "Sends at one time."),
   status: bound("status", "Questions about sends at one time."),
-  perSecond: bound("per-second", "Requests that start within any second.")
+  perSecond: bound("per-second", "Requests that start within any second."),
+  messagesPerSecond: bound("messages-per-second", "Messages whose sends start within any second; 0 for no limit."),
+  messagesPerDay: bound("messages-per-day", "Messages whose sends start within any 24 hours; 0 for no limit."),
+  keptForRealtime: bound("kept-for-realtime", "Of a day's messages, those that batch leaves to realtime.")
 }, (call) =>
   connected(call, (hikyaku) =>
     Effect.gen(function*() {
@@ -105,7 +121,8 @@ const limit = Command.make("limit", {
       const before = account?.view.limits
       if (before === undefined || before === null) return yield* misused(`There is no provider ${call.provider}.`)
       const or = (option: Option.Option<number>, known: number | null) => Option.getOrElse(option, () => known)
-      const { concurrency, perSecond } = before
+      const orNone = (option: Option.Option<number>, known: number | null) => or(option, known) || null
+      const { concurrency, messages = noMessageLimits, perSecond } = before
       return yield* hikyaku.delivery.limit({
         provider: call.provider,
         limits: {
@@ -117,7 +134,12 @@ const limit = Command.make("limit", {
             send: or(call.send, concurrency.send),
             status: or(call.status, concurrency.status)
           },
-          perSecond: { ...perSecond, total: or(call.perSecond, perSecond.total) }
+          perSecond: { ...perSecond, total: or(call.perSecond, perSecond.total) },
+          messages: {
+            perSecond: orNone(call.messagesPerSecond, messages.perSecond),
+            perDay: orNone(call.messagesPerDay, messages.perDay),
+            keptForRealtime: or(call.keptForRealtime, messages.keptForRealtime ?? null) ?? undefined
+          }
         }
       })
     })).pipe(
@@ -128,7 +150,10 @@ const limit = Command.make("limit", {
           facts([
             ["provider", answer.id],
             ["at one time", answer.limits.concurrency.total],
-            ["a second", answer.limits.perSecond.total]
+            ["a second", answer.limits.perSecond.total],
+            ["messages a second", answer.limits.messages?.perSecond ?? null],
+            ["messages a day", answer.limits.messages?.perDay ?? null],
+            ["of these kept for realtime", answer.limits.messages?.keptForRealtime ?? null]
           ])
         )
       )

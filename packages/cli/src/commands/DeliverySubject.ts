@@ -15,17 +15,18 @@ export const request = Args.text({ name: "request" }).pipe(
 
 /** When it will be through, and whether that is in time. */
 export const outlookText = (
-  { finishAt, makesDeadline, startBy }: {
+  { finishAt, limitedBy, makesDeadline, startBy }: {
     readonly finishAt: number
     readonly makesDeadline: boolean
     readonly startBy: number
+    readonly limitedBy?: string | undefined
   }
 ): string =>
   makesDeadline
     ? instant(finishAt)
-    : `${instant(finishAt)}: after the deadline. What is not sent by then is dropped. It had to start by ${
-      instant(startBy)
-    }`
+    : `${instant(finishAt)}: after the deadline${
+      limitedBy === undefined || limitedBy === "requests" ? "" : ` by the account's limit of ${limitedBy}`
+    }. What is not sent by then is dropped. It had to start by ${instant(startBy)}`
 
 /** How far the taking of recipients has come. */
 export const sourceText = ({ done, fault, kind, rows, table }: NonNullable<RequestView["source"]>): string =>

@@ -4,6 +4,7 @@
  * crash leaves nothing worse than a slot that lapses or a list in doubt.
  * Lists are made, and begin, while the next turn goes on.
  */
+import type { DeliveryClass } from "@hikyaku/domain/delivery/Delivery"
 import {
   type Candidate,
   choose,
@@ -15,7 +16,8 @@ import {
   type Shares
 } from "@hikyaku/domain/delivery/Dispatch"
 import { listStep, mayHaveGone, slotOf } from "@hikyaku/domain/delivery/List"
-import { noCounts, type Operation, slotsMax } from "@hikyaku/domain/delivery/RateLimit"
+import { listSizeOf } from "@hikyaku/domain/delivery/MessageRate"
+import { type Limits, noCounts, type Operation, slotsMax } from "@hikyaku/domain/delivery/RateLimit"
 import type { Speed } from "@hikyaku/domain/delivery/Request"
 import { Clock, Duration, Effect, FiberSet, type Queue } from "effect"
 import { ShopClock } from "../actor/ShopClock.ts"
@@ -39,13 +41,53 @@ const faultMs = 200
 /** The part of its lease that a ready request's slot has left when another one is asked for. */
 const renewal = 0.5
 
+/** Uploaded and not sent yet, at most, where a limit on messages holds sends back: what goes out in so many seconds. */
+const uploadedSeconds = 2
+/** Requests that a list needs: its upload, its send, and a question about it. */
+const requestsOfList = 3
+
+const slotsOf = ({ concurrency: { total, upload } }: Limits): number => Math.min(total ?? slotsMax, upload ?? slotsMax)
+
+/** Recipients of a list by the account's limits: see `listSizeOf`. */
+const listSizeFor = (limits: Limits, wanted: number, { upload: { requestMs } }: Pick<Speed, "upload">): number => {
+  if (limits.messages === undefined) return wanted
+  const { send, total, upload } = limits.perSecond
+  const listsPerSecond = Math.min(
+    (total ?? Number.POSITIVE_INFINITY) / requestsOfList,
+    upload ?? Number.POSITIVE_INFINITY,
+    send ?? Number.POSITIVE_INFINITY,
+    slotsOf(limits) * 1_000 / (requestsOfList * Math.max(1, requestMs))
+  )
+  return listSizeOf(limits.messages, wanted, listsPerSecond)
+}
+
+/** Messages in lists that are not sent, by class: all of them, and those that are at the provider. */
+interface Unsent {
+  readonly listed: Record<DeliveryClass, number>
+  readonly uploaded: Record<DeliveryClass, number>
+}
+/** `uploading`: lists whose uploads are granted, which the others may still tell as queued. */
+const unsentOf = (lists: ReadonlyArray<OpenList>, uploading: ReadonlyMap<string, OpenList>): Unsent => {
+  const unsent: Unsent = { listed: { realtime: 0, batch: 0 }, uploaded: { realtime: 0, batch: 0 } }
+  const add = ({ class: cls, recipients }: OpenList, uploaded: boolean) => {
+    unsent.listed[laneOf(cls)] += recipients
+    if (uploaded) unsent.uploaded[laneOf(cls)] += recipients
+  }
+  for (const list of uploading.values()) add(list, true)
+  for (const list of lists) {
+    const { status } = list.state
+    if (!uploading.has(list.id) && (status === "queued" || status === "uploaded")) add(list, status === "uploaded")
+  }
+  return unsent
+}
+
 export interface Turns {
   /** One turn; answers after how many ms the next one makes sense if nothing happens. */
   readonly turn: Effect.Effect<number, DeskError | StoreFault>
   /** Lists with a request that is ready or under way. */
   readonly busy: () => ReadonlyArray<string>
   /** How fast the account works. */
-  readonly speed: () => Speed
+  readonly speed: () => Omit<Speed, "messages">
 }
 
 export const makeTurns = (
@@ -60,8 +102,11 @@ export const makeTurns = (
     const clock = yield* ShopClock
     const { promises } = yield* Provider
     const busy = new Set<string>()
+    /** Recipients of lists whose uploads are granted and not on record yet. */
+    const uploading = new Map<string, OpenList>()
     const shares: Shares = { batch: settings.batchShare, ageMs: settings.ageMs }
-    const listSize = Math.min(settings.listSize, promises.listSizeMax)
+    const listSize = () =>
+      listSizeFor(desk.limits(), Math.min(settings.listSize, promises.listSizeMax), requests.pace())
     const endsWithinMs = Duration.toMillis(promises.requestTimeout) +
       Duration.toMillis(promises.longestProcessingTime) +
       slackMs
@@ -87,6 +132,7 @@ export const makeTurns = (
     })
     const letGo = (list: string): void => {
       busy.delete(list)
+      uploading.delete(list)
       freedAt.set(list, news)
     }
 
@@ -137,7 +183,7 @@ export const makeTurns = (
 
     const candidateOf = (list: OpenList): Candidate | null => {
       // The same for all that a list needs: at equal urgency what finishes work goes before what begins more.
-      const latest = latestStart(list.deadline, list.recipients, requests.pace().upload, listSize, 1)
+      const latest = latestStart(list.deadline, list.recipients, requests.pace().upload, listSize(), 1)
       const one = (operation: Operation, deadline: number | null): Candidate => ({
         id: list.id,
         operation,
@@ -181,7 +227,8 @@ export const makeTurns = (
         operation,
         class: cls,
         leaseMs: settings.leaseMs,
-        endsWithinMs
+        endsWithinMs,
+        ...(operation === "send" && { messages: list.recipients })
       },
       work: { list, operation }
     })
@@ -204,6 +251,22 @@ export const makeTurns = (
       }
       return asks
     })
+
+    /** Messages that each class may still list, so that none is listed long before its turn; null for no limit. */
+    const mayList = (unsent: Unsent): Readonly<Record<DeliveryClass, number | null>> => {
+      const { batch, realtime } = desk.leftOfDay()
+      const { listed } = unsent
+      return {
+        realtime: realtime === null ? null : realtime - listed.realtime,
+        batch: batch === null ? null : batch - listed.batch - listed.realtime
+      }
+    }
+
+    /** Whether a class may upload more: what is uploaded and cannot be sent yet has given its place in the order away. */
+    const mayUpload = (unsent: Unsent, cls: DeliveryClass): boolean => {
+      const perSecond = desk.limits().messages?.perSecond ?? null
+      return perSecond === null || unsent.uploaded[cls] < perSecond * uploadedSeconds
+    }
 
     /** The lists of an overview that are there to be worked on; what is past its deadline is closed. */
     const openLists = (overview: Overview) =>
@@ -240,6 +303,7 @@ export const makeTurns = (
         else if (busy.has(work.list.id)) desk.ended(slot, neverStarted)
         else {
           busy.add(work.list.id)
+          if (work.operation === "upload") uploading.set(work.list.id, work.list)
           return true
         }
         return false
@@ -301,7 +365,7 @@ export const makeTurns = (
         )
       )
       return Effect.all({
-        overview: store.overview(desk.ownership, settings.channels, listSize),
+        overview: store.overview(desk.ownership, settings.channels, listSize()),
         nanos: Clock.currentTimeNanos,
         expired: expire
       }, { concurrency: 3 }).pipe(Effect.map(({ nanos, overview }) => ({ overview, nanos, since })))
@@ -312,11 +376,17 @@ export const makeTurns = (
       // What was let go meanwhile is not as it was when it was looked at.
       for (const [list, at] of freedAt) if (at < since) freedAt.delete(list)
       const lists = yield* openLists(overview)
-      yield* listing.make(overview.groups, lists, wall, overview.now, since)
+      const unsent = unsentOf(overview.lists, uploading)
+      yield* listing.make(overview.groups, lists, wall, overview.now, since, mayList(unsent))
 
       const byId = new Map(lists.map((list) => [list.id, list]))
       const input: DispatchInput = readyInput({
-        candidates: lists.flatMap((list) => candidateOf(list) ?? []),
+        candidates: lists.flatMap((list) => {
+          const candidate = candidateOf(list)
+          return candidate === null || (candidate.operation === "upload" && !mayUpload(unsent, candidate.class))
+            ? []
+            : [candidate]
+        }),
         inFlight: desk.slots(),
         concurrency: desk.room(),
         shares,
@@ -360,9 +430,7 @@ export const makeTurns = (
       turn,
       busy: () => [...busy],
       speed: () => {
-        const { concurrency } = desk.limits()
-        const slots = Math.min(concurrency.total ?? slotsMax, concurrency.upload ?? slotsMax)
-        return { ...requests.pace(), slots, listSize }
+        return { ...requests.pace(), slots: slotsOf(desk.limits()), listSize: listSize() }
       }
     }
     return turns

@@ -9,6 +9,7 @@
  * repeated (R21).
  */
 import { hasEnded, slotParts } from "@hikyaku/domain/delivery/List"
+import type { Speed } from "@hikyaku/domain/delivery/Request"
 import type { MemberCommand, MemberReply } from "@hikyaku/domain/marketing/Member"
 import { Clock, Duration, Effect, Queue } from "effect"
 import { ActorClient } from "../actor/ActorClient.ts"
@@ -59,7 +60,15 @@ const reign = <State, Event>(options: DispatcherOptions<State, Event>) =>
     const { settings } = options
     const store = yield* DeliveryStore
     const provider = yield* Provider
+    const client = yield* ActorClient
+    const clock = yield* ShopClock
     const owner = yield* freshId
+    const readProvider = Effect.suspend(() =>
+      client.send(providerKind, {
+        actor: settings.account,
+        command: { _tag: "ReadProvider", wall: Math.floor(clock.real()) }
+      })
+    )
     const { limits, ownership, withheld } = yield* takeOver(settings.account, owner, settings.limits)
     // Before the claim: it puts in doubt what this reads.
     yield* freeKnown(ownership, withheld)
@@ -79,6 +88,18 @@ const reign = <State, Event>(options: DispatcherOptions<State, Event>) =>
       Effect.annotateLogs({ account: settings.account, epoch: ownership.epoch })
     )
 
+    // Predictions that come late do no harm, so that neither a fault of the actor nor of the store holds anything up.
+    const noteSpeed = (speed: Omit<Speed, "messages">) =>
+      readProvider.pipe(
+        Effect.flatMap((view) =>
+          store.noteSpeed(settings.account, {
+            ...speed,
+            ...(view._tag === "ProviderView" && view.messagePace !== undefined && { messages: view.messagePace })
+          })
+        ),
+        Effect.catchAll((fault) => Effect.logWarning("The account's speed could not be noted", fault))
+      )
+
     let claimAt = (yield* Clock.currentTimeMillis) + settings.claimMs
     const step = Effect.gen(function*() {
       const now = yield* Clock.currentTimeMillis
@@ -86,7 +107,7 @@ const reign = <State, Event>(options: DispatcherOptions<State, Event>) =>
         claimAt = now + settings.claimMs
         yield* claim
         yield* store.sweepCancelled(null)
-        yield* store.noteSpeed(settings.account, turns.speed())
+        yield* noteSpeed(turns.speed())
       }
       return yield* turns.turn
     }).pipe(

@@ -25,6 +25,12 @@ const groupRestMs = 500
 /** An order's own messages go with realtime, ahead of batch. */
 export const laneOf = (cls: MessageClass): DeliveryClass => cls === "batch" ? "batch" : "realtime"
 
+/** Messages that lists may still take; null for no limit. */
+interface Budget {
+  left: number | null
+}
+const unlimited = { realtime: null, batch: null }
+
 const groupId = (group: DueGroup): string => `${group.class}/${group.campaign}/${group.version}/${group.channel}`
 
 /**
@@ -37,7 +43,7 @@ export const makeListMaking = (
   requests: ListRequests,
   contents: ListContents,
   shares: Shares,
-  listSize: number,
+  listSizeNow: () => number,
   wakeUp: Effect.Effect<void>,
   news: () => number
 ) =>
@@ -74,6 +80,7 @@ export const makeListMaking = (
       const { total, upload } = desk.limits().concurrency
       const queued = { realtime: 0, batch: 0 }
       for (const list of lists) if (list.state.status === "queued") queued[laneOf(list.class)]++
+      const listSize = listSizeNow()
       const candidates = [...byId].map(([id, group]): Group => ({
         id,
         class: laneOf(group.class),
@@ -83,7 +90,8 @@ export const makeListMaking = (
           Math.max(group.size, group.full ? listSize : 1),
           requests.pace().upload,
           listSize,
-          upload ?? total ?? 1
+          upload ?? total ?? 1,
+          desk.limits().messages?.perSecond ?? null
         ),
         since: group.since,
         priority: group.priority,
@@ -105,7 +113,7 @@ export const makeListMaking = (
       laneOf(list.class) === "realtime" ? prepared : rendering.withPermits(1)(prepared)
 
     /** Makes a list and has it rendered; answers how many deliveries were taken: fewer than a list's worth are all there were. */
-    const makeOne = (group: DueGroup) =>
+    const makeOne = (group: DueGroup, listSize: number) =>
       Effect.gen(function*() {
         const { campaign, channel, class: cls, version } = group
         const key = { campaign, channel, class: cls, version }
@@ -122,12 +130,18 @@ export const makeListMaking = (
      * Makes at most so many lists of a group, one after the other: two at once would share what is due between them, and two
      * small lists are two uploads where one would do. A list that is not full was the last.
      */
-    const makeOf = (group: DueGroup, lists: number, wall: number) =>
+    const makeOf = (group: DueGroup, lists: number, wall: number, budget: Budget) =>
       Effect.gen(function*() {
         const id = groupId(group)
-        let taken = listSize
-        for (let made = 0; made < lists && taken >= listSize; made++) {
-          taken = yield* makeOne(group)
+        let isFull = true
+        for (let made = 0; made < lists && isFull; made++) {
+          const size = Math.min(listSizeNow(), budget.left ?? Number.POSITIVE_INFINITY)
+          if (size < 1) break
+          // Taken off before, since lists of another group are made at the same time.
+          if (budget.left !== null) budget.left -= size
+          const taken = yield* makeOne(group, size)
+          if (budget.left !== null) budget.left += Math.max(0, size - taken)
+          isFull = taken >= size
           // Nothing to list and nothing to close: all of it waits for something else, such as a paused run.
           if (made === 0 && taken === 0) resting.set(id, wall + groupRestMs)
         }
@@ -135,13 +149,13 @@ export const makeListMaking = (
       })
 
     /** Makes lists of a class while turns go on; one such at a time. */
-    const makeLists = (cls: DeliveryClass, groups: ReadonlyArray<DueGroup>, wall: number) =>
+    const makeLists = (cls: DeliveryClass, groups: ReadonlyArray<DueGroup>, wall: number, budget: Budget) =>
       Effect.suspend(() => {
         if (groups.length === 0 || making.has(cls)) return Effect.void
         making.add(cls)
         const lists = new Map<DueGroup, number>()
         for (const group of groups) lists.set(group, (lists.get(group) ?? 0) + 1)
-        const work = Effect.forEach(lists, ([group, count]) => makeOf(group, count, wall), {
+        const work = Effect.forEach(lists, ([group, count]) => makeOf(group, count, wall, budget), {
           concurrency: makingMax,
           discard: true
         })
@@ -158,19 +172,21 @@ export const makeListMaking = (
     /**
      * Sees to it that there are lists of the groups, given those there are, and that all of them get content. `since`: the
      * `news` as of when the store was looked at. A group of which lists were made meanwhile is left to the next look: what
-     * was due of it then may be listed by now, and a group of which nothing can be listed has to rest.
+     * was due of it then may be listed by now, and a group of which nothing can be listed has to rest. `may`: messages that
+     * each class may list, null for no limit.
      */
     const make = (
       groups: ReadonlyArray<DueGroup>,
       lists: ReadonlyArray<OpenList>,
       wall: number,
       now: number,
-      since: number
+      since: number,
+      may: Readonly<Record<DeliveryClass, number | null>> = unlimited
     ) =>
       Effect.gen(function*() {
         const planned = plan(groups, lists, wall, now, since)
         for (const cls of deliveryClasses) {
-          yield* makeLists(cls, planned.filter((group) => laneOf(group.class) === cls), wall)
+          yield* makeLists(cls, planned.filter((group) => laneOf(group.class) === cls), wall, { left: may[cls] })
         }
         for (const list of lists) {
           if (list.state.status === "queued" && contents.isWanting(list.id)) {

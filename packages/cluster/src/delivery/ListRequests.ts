@@ -12,7 +12,7 @@ import { DeliveryStore, type OpenList, type Remainder, resultsMax, type StoreFau
 import type { DispatcherSettings } from "./DispatcherSettings.ts"
 import type { ListContents } from "./ListContent.ts"
 import { type DeliveryResult, type History, Provider, type ProviderError } from "./Provider.ts"
-import { answered, type Ending, neverStarted } from "./SlotDesk.ts"
+import { answered, type Ending, neverStarted, refused } from "./SlotDesk.ts"
 
 /** What a slot is wanted for. `list` is as it was before the request begins. */
 export interface Work {
@@ -92,7 +92,13 @@ export const makeRequests = (settings: DispatcherSettings, contents: ListContent
       )
 
     const endingOf = (outcome: Outcome<unknown>): Ending =>
-      outcome._tag === "NotDone" ? outcome.ending : outcome._tag === "Lost" ? lost : answered
+      outcome._tag === "NotDone"
+        ? outcome.ending
+        : outcome._tag === "Lost"
+        ? lost
+        : outcome._tag === "Refused"
+        ? refused
+        : answered
 
     const ask = <A>(over: Over, request: Effect.Effect<A, ProviderError>): Effect.Effect<Outcome<A>> =>
       request.pipe(
@@ -226,7 +232,7 @@ export const makeRequests = (settings: DispatcherSettings, contents: ListContent
             yield* mayHaveGone(begun)
               ? close(list, begun, { _tag: "GivenUp", reason }, { status: "unknown", reason })
               : close(list, begun, { _tag: "Refused", reason }, { status: "failed", reason })
-            return answered
+            return refused
           }
         }
       })

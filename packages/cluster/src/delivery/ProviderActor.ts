@@ -3,12 +3,8 @@
  * `provider` (limits, owner, pace) and `provider_slot` (a row per request that may be under way, R20).
  */
 import { ProviderCommand, ProviderReply, type Slot } from "@hikyaku/domain/delivery/ProviderCommand"
-import {
-  initialProvider,
-  providerDecider,
-  type ProviderEvent,
-  type ProviderState
-} from "@hikyaku/domain/delivery/ProviderDecider"
+import { initialProvider, providerDecider, type ProviderEvent } from "@hikyaku/domain/delivery/ProviderDecider"
+import type { ProviderState } from "@hikyaku/domain/delivery/ProviderState"
 import { Limits, Operation } from "@hikyaku/domain/delivery/RateLimit"
 import { Schema } from "effect"
 import type { ActorKind } from "../actor/ActorKind.ts"
@@ -24,7 +20,8 @@ export const providerSlotTable: ChildTable = {
     owner: "text",
     granted_at: "instant",
     not_after: "instant",
-    free_at: "instant"
+    free_at: "instant",
+    messages: "integer"
   },
   actor: "provider",
   key: ["provider", "id"],
@@ -40,13 +37,24 @@ const slotRow = (provider: string, slot: Slot): Row => ({
   owner: slot.owner,
   granted_at: slot.grantedAt,
   not_after: slot.notAfter,
-  free_at: slot.freeAt
+  free_at: slot.freeAt,
+  messages: slot.messages ?? 0
 })
 
 const pushback = Schema.Struct({ allowed: Schema.NullOr(Schema.Number), blockedUntil: Schema.Number })
-/** What paces requests beside the slots: starts that still count in a window, and how far the provider pushed back. */
+/**
+ * What paces requests beside the slots: starts that still count in a window, messages of the day by quarter hour, and how
+ * far the provider pushed back. What an earlier version stored knows of no messages.
+ */
 const Pace = Schema.Struct({
-  starts: Schema.Array(Schema.Struct({ operation: Operation, by: Schema.Number })),
+  starts: Schema.Array(Schema.Struct({
+    operation: Operation,
+    by: Schema.Number,
+    messages: Schema.optionalWith(Schema.Number, { default: () => 0 })
+  })),
+  day: Schema.optionalWith(Schema.Array(Schema.Struct({ from: Schema.Number, messages: Schema.Number })), {
+    default: () => []
+  }),
   pushback: Schema.Struct({ upload: pushback, send: pushback, status: pushback, history: pushback })
 })
 
@@ -57,7 +65,8 @@ const StoredSlot = Schema.Struct({
   owner: Schema.String,
   granted_at: Schema.Number,
   not_after: Schema.Number,
-  free_at: Schema.Number
+  free_at: Schema.Number,
+  messages: Schema.Number
 })
 const StoredProvider = Schema.Struct({
   limits: Schema.NullOr(Limits),
@@ -93,7 +102,7 @@ export const providerKind: ActorKind<ProviderState, ProviderCommand, ProviderRep
     takeovers: state.takeovers,
     wall: state.wall,
     seen_at: state.seenAt,
-    pace: { starts: state.starts, pushback: state.pushback }
+    pace: { starts: state.starts, day: state.day, pushback: state.pushback }
   }),
   restore: (id, main, children) => {
     const stored = decodeProvider(main)
@@ -110,6 +119,7 @@ export const providerKind: ActorKind<ProviderState, ProviderCommand, ProviderRep
       seenAt: stored.seen_at,
       slots: new Map(slots),
       starts: stored.pace.starts,
+      day: stored.pace.day,
       pushback: stored.pace.pushback
     }
   },

@@ -60,7 +60,11 @@ const make = (options: ProviderMemoryOptions) =>
         if (terms.startBefore !== undefined && (yield* Clock.currentTimeNanos) >= terms.startBefore) {
           return yield* new TooLateToStart()
         }
-        const reply = yield* sandbox.handle(asked.op, Effect.succeed(asked))
+        const reply = yield* sandbox.handle(
+          asked.op,
+          Effect.succeed(asked),
+          asked.op === "send" ? asked : undefined
+        )
         switch (reply._tag) {
           case "Answered": {
             const answer = read(reply.body)

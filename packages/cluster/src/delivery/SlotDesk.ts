@@ -3,6 +3,7 @@
  * per turn. A command without an answer is sent again as it was, with its id, before anything else is asked: so no grant
  * gets lost between the two (R3).
  */
+import type { DeliveryClass } from "@hikyaku/domain/delivery/Delivery"
 import {
   type AcquireSlots,
   requestsMax,
@@ -39,11 +40,15 @@ export interface Ending {
   readonly busyForMs: number
   /** What a 429 said to wait, ms; null without one. */
   readonly throttledForMs: number | null
+  /** Messages that may have gone out; all that the request carried where absent. */
+  readonly messages?: number
   /** The provider could not even be reached. */
   readonly unreachable?: true
 }
 export const neverStarted: Ending = { started: false, busyForMs: 0, throttledForMs: null }
 export const answered: Ending = { started: true, busyForMs: 0, throttledForMs: null }
+/** The provider says that it did nothing. */
+export const refused: Ending = { ...answered, messages: 0 }
 
 /** A wish for a slot, with what it is for. */
 export interface Ask<Work> {
@@ -71,6 +76,8 @@ export interface SlotDesk<Work> {
   readonly limits: () => Limits
   /** What may be under way at one time, as of the last answer. */
   readonly room: () => Room
+  /** Messages that each class may still start today, as of the last answer; null for no limit. */
+  readonly leftOfDay: () => Readonly<Record<DeliveryClass, number | null>>
   /** ms (`ShopClock.real`) from which on there may be more room than that; null while it is all there is. */
   readonly roomAt: () => number | null
   /** Slots that are granted beyond the room, see `AcquireSlots`. */
@@ -140,6 +147,7 @@ export const release = (ownership: Ownership, slots: ReadonlyArray<Slot>) =>
     })
   })
 
+const noLimit = { realtime: null, batch: null }
 /** Nothing, until the Provider actor has said what. */
 const noRoom: Room = { total: 0, upload: 0, send: 0, status: 0, history: 0 }
 
@@ -161,6 +169,9 @@ export const makeDesk = <Work>(ownership: Ownership, first: Limits, aheadMax: nu
     let limits = first
     let room = noRoom
     let roomAt: number | null = 0
+    let leftOfDay: Readonly<Record<DeliveryClass, number | null>> = (first.messages?.perDay ?? null) === null
+      ? noLimit
+      : { realtime: 0, batch: 0 }
     const { owner, provider } = ownership
     const wall = () => Math.floor(clock.real())
     const ahead = () => Math.min(aheadMax, placesOf(limits) ?? aheadMax)
@@ -171,7 +182,8 @@ export const makeDesk = <Work>(ownership: Ownership, first: Limits, aheadMax: nu
         id: slot,
         startedBy: ending.started ? wall() : null,
         busyForMs: Math.ceil(ending.busyForMs),
-        throttledForMs: ending.throttledForMs === null ? null : Math.ceil(ending.throttledForMs)
+        throttledForMs: ending.throttledForMs === null ? null : Math.ceil(ending.throttledForMs),
+        ...(ending.messages !== undefined && { messages: ending.messages })
       })
     }
 
@@ -210,6 +222,7 @@ export const makeDesk = <Work>(ownership: Ownership, first: Limits, aheadMax: nu
           case "Wait": {
             limits = reply.limits
             room = reply.room
+            leftOfDay = reply.leftOfDay ?? noLimit
             roomAt = reply.roomAfter === null ? null : command.wall + reply.roomAfter
             const notAfter = new Map(
               reply._tag === "Granted" ? reply.granted.map((grant) => [grant.id, grant.notAfter] as const) : []
@@ -249,6 +262,7 @@ export const makeDesk = <Work>(ownership: Ownership, first: Limits, aheadMax: nu
       ownership,
       limits: () => limits,
       room: () => room,
+      leftOfDay: () => leftOfDay,
       roomAt: () => roomAt,
       ahead,
       slots: () => countBy([...open.values()].map((ask) => ask.slot)),

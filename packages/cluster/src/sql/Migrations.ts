@@ -14,6 +14,7 @@ import { sql as channels } from "./migrations/0080_channels.ts"
 import { sql as requests } from "./migrations/0085_requests.ts"
 import { sql as eventWay } from "./migrations/0090_event_way.ts"
 import { sql as imports } from "./migrations/0110_imports.ts"
+import { sql as messages } from "./migrations/0111_messages.ts"
 import { sql as requestSources } from "./migrations/0115_request_sources.ts"
 import { sql as requestUnsubscribe } from "./migrations/0116_request_unsubscribe.ts"
 import { sql as sendBegun } from "./migrations/0117_send_begun.ts"
@@ -32,6 +33,7 @@ const numbered: Readonly<Record<string, string>> = {
   "0085_requests": requests,
   "0090_event_way": eventWay,
   "0110_imports": imports,
+  "0111_messages": messages,
   "0115_request_sources": requestSources,
   "0116_request_unsubscribe": requestUnsubscribe,
   "0117_send_begun": sendBegun,

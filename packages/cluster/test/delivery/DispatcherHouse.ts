@@ -19,6 +19,7 @@ import { sql as memberSql } from "@hikyaku/cluster/sql/migrations/0030_members"
 import { sql as deliverySql } from "@hikyaku/cluster/sql/migrations/0040_delivery"
 import { sql as campaignsSql } from "@hikyaku/cluster/sql/migrations/0070_campaigns"
 import { sql as requestSql } from "@hikyaku/cluster/sql/migrations/0085_requests"
+import { sql as messagesSql } from "@hikyaku/cluster/sql/migrations/0111_messages"
 import { sql as sourceSql } from "@hikyaku/cluster/sql/migrations/0115_request_sources"
 import { sql as unsubscribeSql } from "@hikyaku/cluster/sql/migrations/0116_request_unsubscribe"
 import { sql as begunSql } from "@hikyaku/cluster/sql/migrations/0117_send_begun"
@@ -175,6 +176,7 @@ export const inHouse = <A, E>(
             deliverySql,
             campaignsSql,
             requestSql,
+            messagesSql,
             sourceSql,
             unsubscribeSql,
             begunSql

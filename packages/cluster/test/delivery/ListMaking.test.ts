@@ -31,6 +31,7 @@ const unused = () => Effect.dieMessage("not asked for here")
 const limits = { concurrency: { ...unbounded, total: places }, perSecond: unbounded, marginMs: 0 }
 const desk: SlotDesk<Work> = {
   ownership: { provider: "p", owner: "o", epoch: 1 },
+  leftOfDay: () => ({ realtime: null, batch: null }),
   limits: () => limits,
   room: () => limits.concurrency,
   roomAt: () => null,
@@ -103,7 +104,7 @@ const stage = Effect.gen(function*() {
     requests,
     contents,
     { batch: 0.2, ageMs: 60_000 },
-    listSize,
+    () => listSize,
     wakeUp,
     () => news
   ).pipe(Effect.provide(Layer.merge(store, clockLayer)))

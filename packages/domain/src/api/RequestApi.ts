@@ -3,7 +3,7 @@ import { Rpc, RpcGroup } from "@effect/rpc"
 import { Schema } from "effect"
 import { DeliveryClass, DeliveryStatus } from "../delivery/Delivery.ts"
 import { RecipientSource, RecipientTable } from "../delivery/RecipientSource.ts"
-import { RequestStatus } from "../delivery/Request.ts"
+import { limiting, RequestStatus } from "../delivery/Request.ts"
 import { Instant, SourceId, Text } from "../Identifier.ts"
 import { CampaignContent } from "../marketing/Campaign.ts"
 import { Attributes } from "../marketing/Event.ts"
@@ -106,7 +106,9 @@ export const Added = Schema.Struct({
 export const OutlookView = Schema.Struct({
   finishAt: Schema.Number,
   startBy: Schema.Number,
-  makesDeadline: Schema.Boolean
+  makesDeadline: Schema.Boolean,
+  /** What it mostly waits for. */
+  limitedBy: Schema.optional(Schema.Literal(...limiting))
 })
 
 const Submitted = Schema.Struct({ request: RequestView, outlook: OutlookView })

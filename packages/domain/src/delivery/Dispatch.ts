@@ -198,17 +198,22 @@ export const learnPace = (pace: Pace, recipients: number, tookMs: number): Pace 
 /** Predicted length of a request with so many recipients, ms. */
 export const predictMs = (pace: Pace, recipients: number): number => pace.requestMs + pace.perRecipientMs * recipients
 
-/** Latest start with which so many recipients are through by the deadline, in lists of `listSize` on `slots` slots. */
+/**
+ * Latest start with which so many recipients are through by the deadline, in lists of `listSize` on `slots` slots, and at
+ * most so many messages a second.
+ */
 export const latestStart = (
   deadline: number,
   recipients: number,
   pace: Pace,
   listSize: number,
-  slots: number
+  slots: number,
+  perSecond: number | null = null
 ): number => {
   const lists = Math.ceil(recipients / Math.max(1, listSize))
   const rounds = Math.ceil(lists / Math.max(1, slots))
-  return deadline - rounds * predictMs(pace, Math.min(recipients, listSize))
+  const requestsMs = rounds * predictMs(pace, Math.min(recipients, listSize))
+  return deadline - Math.max(requestsMs, perSecond === null ? 0 : recipients * 1_000 / perSecond)
 }
 
 /** A group of due deliveries that could become one list. */

@@ -4,6 +4,7 @@
  */
 import { Schema } from "effect"
 import { DeliveryClass } from "./Delivery.ts"
+import { MessagePace } from "./MessageRate.ts"
 import { Limits, Operation, slotsMax } from "./RateLimit.ts"
 
 /** Most requests or ends in one command. */
@@ -16,6 +17,9 @@ const Owner = Schema.String.pipe(Schema.pattern(/^[\x20-\x7e]{1,128}$/))
 const Wall = Schema.Int
 /** Whole ms. */
 const Wait = Schema.Int.pipe(Schema.between(0, waitMax))
+/** Most messages of one request: a list's. */
+const messagesMax = 1_000_000
+const Messages = Schema.Int.pipe(Schema.between(0, messagesMax))
 
 export const SlotRequest = Schema.Struct({
   /** Names the request; asked for again it gets the slot it has. */
@@ -25,7 +29,9 @@ export const SlotRequest = Schema.Struct({
   /** ms from `wall` within which the request must have started. */
   leaseMs: Wait,
   /** ms after that at which it is over at the latest: request timeout plus the provider's longest processing time. */
-  endsWithinMs: Wait
+  endsWithinMs: Wait,
+  /** Messages that it carries; none where absent. Only of a send. */
+  messages: Schema.optional(Messages)
 })
 export type SlotRequest = typeof SlotRequest.Type
 
@@ -36,7 +42,9 @@ export const SlotEnd = Schema.Struct({
   /** ms for which the provider may still be busy with it: 0 for a known end, more after a lost answer. */
   busyForMs: Wait,
   /** What the provider's 429 said to wait, ms; null when it did not push back. */
-  throttledForMs: Schema.NullOr(Wait)
+  throttledForMs: Schema.NullOr(Wait),
+  /** Messages of it that may have gone out; all of them where absent, and none after a 429. */
+  messages: Schema.optional(Messages)
 })
 export type SlotEnd = typeof SlotEnd.Type
 
@@ -59,7 +67,8 @@ export const AcquireSlots = Schema.TaggedStruct("AcquireSlots", {
 })
 /** Ends alone; a deposed owner too may tell how its own requests ended. */
 export const FreeSlots = Schema.TaggedStruct("FreeSlots", { owner: Owner, wall: Wall, ended: list(SlotEnd) })
-export const ReadProvider = Schema.TaggedStruct("ReadProvider", {})
+/** `wall`: as of when; the latest that the actor has heard of where absent. */
+export const ReadProvider = Schema.TaggedStruct("ReadProvider", { wall: Schema.optional(Wall) })
 export const Wake = Schema.TaggedStruct("Wake", {})
 export const ProviderCommand = Schema.Union(Configure, Takeover, AcquireSlots, FreeSlots, ReadProvider, Wake)
 export type ProviderCommand = typeof ProviderCommand.Type
@@ -74,7 +83,9 @@ const SlotView = Schema.Struct({
   /** The request starts before this or never. */
   notAfter: Schema.Number,
   /** From then on the slot is free, whatever became of the request. */
-  freeAt: Schema.Number
+  freeAt: Schema.Number,
+  /** Messages that it carries; none where absent. */
+  messages: Schema.optional(Schema.Number)
 })
 export type Slot = typeof SlotView.Type
 
@@ -97,7 +108,9 @@ const Terms = {
   /** The limits less what earlier owners may still have under way, and what the provider's 429s ask for. */
   room: Room,
   /** ms after which there may be more room without anything that the owner does; null when it is all there is. */
-  roomAfter: Schema.NullOr(Schema.Number)
+  roomAfter: Schema.NullOr(Schema.Number),
+  /** Messages that each class may still start today, those of open slots taken off; null for no limit. */
+  leftOfDay: Schema.optional(Schema.Struct({ realtime: places, batch: places }))
 }
 export const Granted = Schema.TaggedStruct("Granted", {
   granted: Schema.Array(Schema.Struct({ id: SlotId, notAfter: Schema.Number })),
@@ -116,6 +129,17 @@ export const Refused = Schema.TaggedStruct("Refused", { reason: Schema.String })
 const PushbackView = Schema.Struct({ allowed: Schema.NullOr(Schema.Number), blockedUntil: Schema.Number })
 const perOperation = <A>(value: Schema.Schema<A>) =>
   Schema.Struct({ upload: value, send: value, status: value, history: value })
+/** Which limit holds one more request, of one message if it is a send, back. */
+export const Holding = Schema.Literal(
+  "pushback",
+  "concurrency",
+  "requests per second",
+  "messages per second",
+  "messages per day"
+)
+export type Holding = typeof Holding.Type
+const Used = Schema.Struct({ limit: Schema.NullOr(Schema.Number), used: Schema.Number })
+const HeldView = Schema.NullOr(Schema.Struct({ by: Holding, forMs: Schema.Number }))
 /** What operators see: the limits, why less may be in use, and who holds what. */
 export const ProviderView = Schema.TaggedStruct("ProviderView", {
   limits: Schema.NullOr(Limits),
@@ -123,7 +147,13 @@ export const ProviderView = Schema.TaggedStruct("ProviderView", {
   takeovers: Schema.Number,
   seenAt: Schema.Number,
   slots: Schema.Array(SlotView),
-  pushback: perOperation(PushbackView)
+  pushback: perOperation(PushbackView),
+  /** What holds the next request of batch back now, and for how long; null for nothing. */
+  held: Schema.optional(perOperation(HeldView)),
+  /** How much of the limits on messages is in use. */
+  messages: Schema.optional(Schema.Struct({ second: Used, day: Used })),
+  /** As predictions take it; absent without such limits. */
+  messagePace: Schema.optional(MessagePace)
 })
 export const Awake = Schema.TaggedStruct("Awake", {})
 export const ProviderReply = Schema.Union(

@@ -9,37 +9,21 @@
  * way, but all together they are no more than the limit.
  */
 import { answer, type Decider, type Decision, outcome } from "../Actor.ts"
-import type {
-  AcquireSlots,
-  ProviderCommand,
-  ProviderReply,
-  Room,
-  Slot,
-  SlotEnd,
-  SlotRequest
-} from "./ProviderCommand.ts"
+import { noted } from "./MessageRate.ts"
+import type { AcquireSlots, ProviderCommand, ProviderReply, Slot, SlotEnd } from "./ProviderCommand.ts"
+import { dayLefts, heldBack, type ProviderState, roomAfter, roomOf, viewOf, withheld } from "./ProviderState.ts"
 import {
   countBy,
   type Counts,
+  counts,
   freeSlots,
-  inWindow,
   type Limits,
   noPushback,
   type Operation,
-  operations,
-  partOf,
-  type Pushback,
-  rateWait,
   recovered,
-  slotsMax,
   type Start,
-  throttled,
-  total,
-  widened
+  throttled
 } from "./RateLimit.ts"
-
-/** When to ask again where the actor knows of no end to wait for, ms. */
-const retryDefault = 1_000
 
 export type ProviderEvent =
   | { readonly _tag: "LimitsSet"; readonly limits: Limits }
@@ -53,6 +37,8 @@ export type ProviderEvent =
     readonly wall: number
     readonly startedBy: number | null
     readonly clean: boolean
+    /** Messages that may have gone out. */
+    readonly messages: number
   }
   /** The answer was lost: the request may be under way until `freeAt`. */
   | { readonly _tag: "SlotDoubtful"; readonly id: string; readonly startedBy: number; readonly freeAt: number }
@@ -62,22 +48,6 @@ export type ProviderEvent =
     readonly wall: number
     readonly retryAfter: number
   }
-
-export interface ProviderState {
-  readonly id: string
-  readonly limits: Limits | null
-  /** Incarnation of the dispatcher that may acquire slots; "" before the first. */
-  readonly owner: string
-  readonly takeovers: number
-  /** Latest real time that any command brought: it never runs backwards (R6). */
-  readonly wall: number
-  /** Real time at which the owner was last heard of, to within `signOfLifeMs`. */
-  readonly seenAt: number
-  readonly slots: ReadonlyMap<string, Slot>
-  /** Requests that have ended and still count in the window. */
-  readonly starts: ReadonlyArray<Start>
-  readonly pushback: Readonly<Record<Operation, Pushback>>
-}
 
 /** How precisely the store knows when the owner was last heard of, ms: each sign of life is a commit. */
 export const signOfLifeMs = 2_000
@@ -107,8 +77,9 @@ const evolve = (state: ProviderState, event: ProviderEvent): ProviderState => {
       const slots = new Map(state.slots)
       slots.delete(event.id)
       const margin = state.limits?.marginMs ?? 0
-      const starts = state.starts.filter((start) => inWindow(start, margin, event.wall))
-      const ended: Start | null = event.startedBy === null ? null : { operation: slot.operation, by: event.startedBy }
+      const starts = state.starts.filter((start) => counts(start, state.limits, event.wall))
+      const { messages, startedBy: by } = event
+      const ended: Start | null = by === null ? null : { operation: slot.operation, by, messages }
       const pushback = event.clean
         ? {
           ...state.pushback,
@@ -119,7 +90,11 @@ const evolve = (state: ProviderState, event: ProviderEvent): ProviderState => {
         ...state,
         wall: Math.max(state.wall, event.wall),
         slots,
-        starts: ended !== null && inWindow(ended, margin, event.wall) ? [...starts, ended] : starts,
+        starts: ended !== null && counts(ended, state.limits, event.wall) ? [...starts, ended] : starts,
+        // It has ended by now, so it had started by now.
+        day: ended === null
+          ? state.day
+          : noted(state.day, { by: Math.min(ended.by, event.wall), messages }, margin, event.wall),
         pushback
       }
     }
@@ -146,7 +121,8 @@ const lapsed = (state: ProviderState, wall: number): ReadonlyArray<ProviderEvent
     id: slot.id,
     wall,
     startedBy: slot.notAfter,
-    clean: false
+    clean: false,
+    messages: slot.messages ?? 0
   }))
 
 /** The facts about requests that ended. A slot is its holder's to free, or the owner's, who may have read how it ended. */
@@ -154,6 +130,7 @@ const ends = (state: ProviderState, by: string, wall: number, ended: ReadonlyArr
   ended.flatMap((end): Array<ProviderEvent> => {
     const slot = state.slots.get(end.id)
     if (slot === undefined || (slot.owner !== by && state.owner !== by)) return []
+    const slotsMessages = slot.messages ?? 0
     const startedBy = end.startedBy === null ? null : Math.min(end.startedBy, slot.notAfter)
     if (startedBy !== null && end.busyForMs > 0) {
       return [{ _tag: "SlotDoubtful", id: end.id, startedBy, freeAt: wall + end.busyForMs }]
@@ -163,77 +140,15 @@ const ends = (state: ProviderState, by: string, wall: number, ended: ReadonlyArr
       id: end.id,
       wall,
       startedBy,
-      clean: startedBy !== null && end.throttledForMs === null
+      clean: startedBy !== null && end.throttledForMs === null,
+      messages: startedBy === null || end.throttledForMs !== null
+        ? 0
+        : Math.min(end.messages ?? slotsMessages, slotsMessages)
     }
     return end.throttledForMs === null
       ? [freed]
       : [{ _tag: "PushedBack", operation: slot.operation, wall, retryAfter: end.throttledForMs }, freed]
   })
-
-/** Slots of earlier owners: each may be a request under way. */
-const withheld = (state: ProviderState): ReadonlyArray<Slot> =>
-  [...state.slots.values()].filter((slot) => slot.owner !== state.owner)
-
-/**
- * What the owner may have under way at one time. Of the slots of earlier owners no more can be under way than the limit,
- * since each kept within its room.
- */
-const roomOf = (state: ProviderState, limits: Limits, wall: number): Room => {
-  const foreign = countBy(withheld(state))
-  const of = (limit: number | null, taken: number) => limit === null ? null : Math.max(0, limit - taken)
-  const ofOperation = (operation: Operation): number | null => {
-    const { allowed, blockedUntil } = state.pushback[operation]
-    const limit = limits.concurrency[operation]
-    if (blockedUntil > wall) return 0
-    return of(allowed === null ? limit : Math.min(limit ?? slotsMax, Math.floor(allowed)), foreign[operation])
-  }
-  return {
-    total: of(limits.concurrency.total, total(foreign)),
-    upload: ofOperation("upload"),
-    send: ofOperation("send"),
-    status: ofOperation("status"),
-    history: ofOperation("history")
-  }
-}
-
-/** ms after which `roomOf` grows by itself, null when it does not. */
-const roomAfter = (state: ProviderState, wall: number): number | null => {
-  const ends = [
-    ...withheld(state).map((slot) => slot.freeAt),
-    ...operations.map((operation) => state.pushback[operation].blockedUntil)
-  ].filter((at) => at > wall)
-  return ends.length === 0 ? null : Math.min(...ends) - wall
-}
-
-/** The part of a rate that slots beyond the room may use up: where the rate is what binds, they would only keep it idle. */
-const aheadRate = 0.75
-
-/**
- * ms until one more slot fits, 0 for now. Those beyond the room by `ahead` wait for their turn with the owner; since a slot
- * counts in the window until its request has started, they are granted only while the rate is not what binds.
- */
-const waitFor = (
-  state: ProviderState,
-  limits: Limits,
-  { class: cls, operation }: SlotRequest,
-  ahead: number,
-  wall: number
-): number => {
-  const held = state.pushback[operation]
-  if (held.blockedUntil > wall) return held.blockedUntil - wall
-  const room = roomOf(state, limits, wall)
-  const slots = [...state.slots.values()]
-  const own = countBy(slots.filter((slot) => slot.owner === state.owner))
-  const wide = cls === "realtime" ? 2 * ahead : ahead
-  if (freeSlots(widened(room, wide), own, operation) === 0 || slots.length >= slotsMax) {
-    const first = slots.reduce((least, slot) => Math.min(least, slot.freeAt - wall), retryDefault)
-    return Math.max(1, first)
-  }
-  const open = slots.map((slot): Start => ({ operation: slot.operation, by: slot.notAfter }))
-  const beyond = freeSlots(room, own, operation) === 0
-  const perSecond = beyond ? partOf(limits.perSecond, aheadRate) : limits.perSecond
-  return rateWait({ ...limits, perSecond }, [...state.starts, ...open], operation, wall)
-}
 
 const acquire = (
   state: ProviderState,
@@ -246,6 +161,8 @@ const acquire = (
   const ahead = command.ahead ?? 0
   const granted: Array<{ readonly id: string; readonly notAfter: number }> = []
   const waits: Array<number> = []
+  // Whoever waits for the second's messages keeps its place: small sends behind it would let a big one never fit.
+  let secondHeldMs = 0
   let current = fold(state, events)
   for (const request of command.requests) {
     const held = current.slots.get(request.id)
@@ -253,9 +170,13 @@ const acquire = (
       if (held.owner === command.owner) granted.push({ id: held.id, notAfter: held.notAfter })
       continue
     }
-    const wait = waitFor(current, limits, request, ahead, wall)
-    if (wait > 0) {
-      waits.push(wait)
+    const messages = request.messages ?? 0
+    const hold = messages > 0 && secondHeldMs > 0
+      ? { by: "messages per second" as const, forMs: secondHeldMs }
+      : heldBack(current, limits, request, ahead, wall)
+    if (hold !== null) {
+      if (hold.by === "messages per second") secondHeldMs = hold.forMs
+      waits.push(hold.forMs)
       continue
     }
     const notAfter = wall + request.leaseMs
@@ -266,7 +187,8 @@ const acquire = (
       owner: command.owner,
       grantedAt: wall,
       notAfter,
-      freeAt: notAfter + request.endsWithinMs
+      freeAt: notAfter + request.endsWithinMs,
+      messages
     }
     const event: ProviderEvent = { _tag: "SlotGranted", slot }
     current = evolve(current, event)
@@ -274,7 +196,12 @@ const acquire = (
     granted.push({ id: slot.id, notAfter })
   }
   const retryAfter = waits.length === 0 ? null : Math.min(...waits)
-  const terms = { limits, room: roomOf(current, limits, wall), roomAfter: roomAfter(current, wall) }
+  const terms = {
+    limits,
+    room: roomOf(current, limits, wall),
+    roomAfter: roomAfter(current, wall),
+    ...(limits.messages !== undefined && { leftOfDay: dayLefts(current, limits, limits.messages, wall) })
+  }
   const reply: ProviderReply = granted.length === 0 && retryAfter !== null
     ? { _tag: "Wait", retryAfter, ...terms }
     : { _tag: "Granted", granted, retryAfter, ...terms }
@@ -315,16 +242,10 @@ const decide = (state: ProviderState, command: ProviderCommand): Decision<Provid
       if (wall - state.seenAt >= signOfLifeMs) events.push({ _tag: "OwnerSeen", wall })
       return acquire(state, state.limits, command, wall, events)
     }
-    case "ReadProvider":
-      return answer({
-        _tag: "ProviderView",
-        limits: state.limits,
-        owner: state.owner,
-        takeovers: state.takeovers,
-        seenAt: state.seenAt,
-        slots: [...state.slots.values()],
-        pushback: state.pushback
-      })
+    case "ReadProvider": {
+      const wall = Math.max(state.wall, command.wall ?? state.wall)
+      return answer(viewOf(fold(state, lapsed(state, wall)), wall))
+    }
     case "Wake":
       return answer({ _tag: "Awake" })
   }
@@ -339,6 +260,7 @@ export const initialProvider = (id: string): ProviderState => ({
   seenAt: 0,
   slots: new Map(),
   starts: [],
+  day: [],
   pushback: { send: noPushback, history: noPushback, status: noPushback, upload: noPushback }
 })
 

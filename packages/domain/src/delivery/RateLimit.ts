@@ -4,6 +4,7 @@
  * around its edge). Pure; the Provider actor keeps the books (R20), the instants are real time in ms.
  */
 import { Schema } from "effect"
+import { holdMs, MessageLimits } from "./MessageRate.ts"
 
 /** What can be asked of a provider, in the order of a list's life from its end: what finishes work goes first. */
 export const operations = ["send", "history", "status", "upload"] as const
@@ -25,6 +26,8 @@ export const Limits = Schema.Struct({
   concurrency: Bounds,
   /** Requests that start within any second. */
   perSecond: Bounds,
+  /** Messages, whatever the number of requests; no limit where absent. */
+  messages: Schema.optional(MessageLimits),
   /**
    * ms by which the way to the provider may differ from one request to the next: added to the window, so that a slow
    * request followed by a fast one does not squeeze two windows into one at the provider's end.
@@ -71,10 +74,17 @@ const each = (bounds: Bounds, change: (limit: number) => number): Bounds => {
 export interface Start {
   readonly operation: Operation
   readonly by: number
+  /** Messages that a send carries; 0 for what is no send. */
+  readonly messages: number
 }
 
 /** Whether a start still counts in a window that ends now or later. */
-export const inWindow = (start: Start, marginMs: number, now: number): boolean => start.by + windowMs + marginMs > now
+const inWindow = (start: Start, marginMs: number, now: number): boolean => start.by + windowMs + marginMs > now
+
+/** Whether a start still counts, be it as a request or by its messages. */
+export const counts = (start: Start, limits: Limits | null, now: number): boolean =>
+  start.by + Math.max(windowMs, holdMs(start.messages, limits?.messages?.perSecond ?? null)) +
+      (limits?.marginMs ?? 0) > now
 
 /**
  * ms until one more request of an operation may start, 0 for at once. Exact whatever happens within the leases: among

@@ -7,6 +7,7 @@ import { Either, ParseResult, Schema } from "effect"
 import { MemberId, Text } from "../Identifier.ts"
 import { type Attributes, Attributes as AttributesSchema } from "../marketing/Event.ts"
 import { predictMs } from "./Dispatch.ts"
+import { dayDelay, MessagePace } from "./MessageRate.ts"
 
 /** `open`: recipients still come in, nothing goes out. `done` follows from its deliveries and is no status of its own. */
 export const requestStatuses = ["open", "accepted", "paused", "cancelled"] as const
@@ -85,7 +86,9 @@ export const Speed = Schema.Struct({
   sending: PaceView,
   /** Requests at one time. */
   slots: Schema.Number,
-  listSize: Schema.Number
+  listSize: Schema.Number,
+  /** Its limits on messages; absent without any. */
+  messages: Schema.optional(MessagePace)
 })
 export type Speed = typeof Speed.Type
 
@@ -97,12 +100,18 @@ export const speedAtFirst: Speed = {
   listSize: 1_000
 }
 
+/** What decides how long a request takes: the requests that it needs, or how many messages the account takes. */
+export const limiting = ["requests", "messages per second", "messages per day"] as const
+export type Limiting = typeof limiting[number]
+
 export interface Outlook {
   /** When the last recipient is through, ms since the epoch. */
   readonly finishAt: number
   /** Latest start that keeps the deadline, with the provider to itself. */
   readonly startBy: number
   readonly makesDeadline: boolean
+  /** What it mostly waits for. */
+  readonly limitedBy: Limiting
 }
 
 /** Slot time of a list, ms: its upload, its send, and one question about it. */
@@ -128,11 +137,18 @@ export const predictRequest = (
     const each = listMs(speed, Math.min(count, size))
     return count === 0 ? 0 : Math.max(each, lists * each / slots)
   }
+  const pace = speed.messages ?? { perSecond: null, perDay: null, left: 0, leaving: [] }
+  const second = (count: number) => pace.perSecond === null ? 0 : count * 1_000 / pace.perSecond
+  // The day comes on top: what it allows goes out at the pace of the others, and then nothing until it allows more.
+  const all = ahead + recipients
+  const [work, rate, day] = [needs(all), second(all), dayDelay(pace, all)]
   const tail = recipients === 0 ? 0 : predictMs(speed.sending, Math.min(recipients, size))
-  const finishAt = Math.ceil(from + needs(ahead + recipients) + tail)
+  const finishAt = Math.ceil(from + Math.max(work, rate) + day + tail)
+  const alone = dayDelay({ ...pace, left: pace.perDay ?? 0, leaving: [] }, recipients)
   return {
     finishAt,
-    startBy: Math.floor(deadline - needs(recipients) - tail),
-    makesDeadline: finishAt <= deadline
+    startBy: Math.floor(deadline - Math.max(needs(recipients), second(recipients)) - alone - tail),
+    makesDeadline: finishAt <= deadline,
+    limitedBy: day > Math.max(work, rate) ? "messages per day" : rate > work ? "messages per second" : "requests"
   }
 }

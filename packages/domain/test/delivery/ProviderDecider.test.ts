@@ -1,6 +1,7 @@
 import { run } from "@hikyaku/domain/Actor"
 import type { ProviderCommand, ProviderReply, SlotEnd, SlotRequest } from "@hikyaku/domain/delivery/ProviderCommand"
-import { providerDecider, type ProviderState, signOfLifeMs, slotsInUse } from "@hikyaku/domain/delivery/ProviderDecider"
+import { providerDecider, signOfLifeMs, slotsInUse } from "@hikyaku/domain/delivery/ProviderDecider"
+import type { ProviderState } from "@hikyaku/domain/delivery/ProviderState"
 import {
   type Bounds,
   type Limits,

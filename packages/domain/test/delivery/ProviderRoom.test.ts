@@ -5,7 +5,8 @@
 import { run } from "@hikyaku/domain/Actor"
 import { type Candidate, choose, type DispatchInput, readyInput } from "@hikyaku/domain/delivery/Dispatch"
 import type { ProviderCommand, ProviderReply, Room, SlotEnd } from "@hikyaku/domain/delivery/ProviderCommand"
-import { providerDecider, type ProviderState } from "@hikyaku/domain/delivery/ProviderDecider"
+import { providerDecider } from "@hikyaku/domain/delivery/ProviderDecider"
+import type { ProviderState } from "@hikyaku/domain/delivery/ProviderState"
 import {
   type Bounds,
   countBy,

@@ -44,7 +44,12 @@ describe("prediction (MAIL-5, G13)", () => {
 
   it("counts lists on slots, then the last one's messages", () => {
     // 8 lists of 1.1 s and two short requests on 4 slots, then 1 s for the last.
-    expect(predictRequest(speed, ask)).toEqual({ finishAt: 3_600, startBy: 6_400, makesDeadline: true })
+    expect(predictRequest(speed, ask)).toEqual({
+      finishAt: 3_600,
+      startBy: 6_400,
+      makesDeadline: true,
+      limitedBy: "requests"
+    })
   })
 
   it("says so when what is ahead takes the time", () => {
@@ -63,6 +68,19 @@ describe("prediction (MAIL-5, G13)", () => {
         expect(predictRequest({ ...speed, slots, listSize }, { ...at, from: startBy + 2 }).makesDeadline).toBe(false)
       }
     ))
+  })
+
+  it("is told which limit on messages it waits for, and that the day's makes it late", () => {
+    const limited = (messages: Speed["messages"]) => predictRequest({ ...speed, messages }, ask)
+    const none = { perSecond: null, perDay: null, left: 0, leaving: [] }
+    const slow = limited({ ...none, perSecond: 100 })
+    expect(slow).toMatchObject({ limitedBy: "messages per second" })
+    expect(slow.finishAt).toBeGreaterThanOrEqual(ask.from + ask.recipients * 10)
+    const spent = { ...none, perDay: ask.recipients, left: 0, leaving: [{ inMs: 3_600_000, messages: ask.recipients }] }
+    expect(limited(spent)).toMatchObject({ limitedBy: "messages per day", makesDeadline: false })
+    expect(limited(spent).finishAt).toBe(limited({ ...none }).finishAt + 3_600_000)
+    // With the account to itself it would have been in time.
+    expect(limited(spent).startBy).toBe(limited(none).startBy)
   })
 
   it("is never earlier with more recipients or more ahead", () => {

@@ -4,7 +4,7 @@ import { providerKind } from "@hikyaku/cluster/delivery/ProviderActor"
 import { Unknown } from "@hikyaku/domain/api/ApiError"
 import { DeliveryApi, DeliveryView, ListView, pageDefault } from "@hikyaku/domain/api/DeliveryApi"
 import { predictRequest, Speed, speedAtFirst } from "@hikyaku/domain/delivery/Request"
-import { Effect, Schema } from "effect"
+import { Clock, Effect, Schema } from "effect"
 import { ask, stored } from "./Asking.ts"
 import { actorsOnly } from "./Context.ts"
 import { change } from "./MemberHandlers.ts"
@@ -94,7 +94,10 @@ export const layer = DeliveryApi.toLayer(Effect.gen(function*() {
       stored(Effect.flatMap(sql`select id from provider order by id limit ${providersMax}`, decodeIds)).pipe(
         Effect.flatMap(Effect.forEach(
           ({ id }) =>
-            ask(providerKind, { actor: id, command: { _tag: "ReadProvider" } }).pipe(
+            Effect.flatMap(
+              Clock.currentTimeMillis,
+              (wall) => ask(providerKind, { actor: id, command: { _tag: "ReadProvider", wall } })
+            ).pipe(
               Effect.flatMap((view) =>
                 view._tag === "ProviderView"
                   ? Effect.succeed({ id, view })

@@ -95,8 +95,11 @@ export const readUpload = (text: string, keyHeader: string | undefined): Read<Sa
   })
 
 /** `POST /v1/lists/:id/send`. */
-export const readSend = (uploadId: string, keyHeader: string | undefined): Read<SandboxRequest> =>
-  attempt(() => ({ op: "send", uploadId: name(uploadId, "uploadId"), idempotencyKey: key(keyHeader) }))
+export const readSend = (
+  uploadId: string,
+  keyHeader: string | undefined
+): Read<Extract<SandboxRequest, { readonly op: "send" }>> =>
+  attempt(() => ({ op: "send" as const, uploadId: name(uploadId, "uploadId"), idempotencyKey: key(keyHeader) }))
 
 /** `GET /v1/sends/:id`. */
 export const readStatus = (sendId: string): Read<SandboxRequest> =>

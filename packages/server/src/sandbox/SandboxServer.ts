@@ -19,11 +19,11 @@
  */
 import { HttpIncomingMessage, HttpRouter, HttpServer, HttpServerRequest, HttpServerResponse } from "@effect/platform"
 import { NodeHttpServer, NodeHttpServerRequest } from "@effect/platform-node"
-import { RequestRefused, type SandboxRequest } from "@hikyaku/cluster/delivery/sandbox/Sandbox"
+import { RequestRefused, type SandboxRequest, type SendTerms } from "@hikyaku/cluster/delivery/sandbox/Sandbox"
 import { SandboxControl, type SandboxUnavailable } from "@hikyaku/cluster/delivery/sandbox/SandboxControl"
 import { SandboxService } from "@hikyaku/cluster/delivery/sandbox/SandboxService"
 import { type Operation, readPatch, type SettingsRefused } from "@hikyaku/cluster/delivery/sandbox/SandboxSettings"
-import { Effect, type Either, FiberRef, Layer, Option, Redacted } from "effect"
+import { Effect, Either, FiberRef, Layer, Option, Redacted } from "effect"
 import { timingSafeEqual } from "node:crypto"
 import * as Http from "node:http"
 import { readHistory, readHistoryParameters, readSend, readStatus, readUpload } from "./SandboxInput.ts"
@@ -76,14 +76,16 @@ const counted = (
     Either.Either<SandboxRequest, RequestRefused>,
     RequestRefused,
     HttpServerRequest.HttpServerRequest
-  >
+  >,
+  send?: SendTerms
 ) =>
   Effect.gen(function*() {
     const service = yield* SandboxService
     const request = yield* HttpServerRequest.HttpServerRequest
     const reply = yield* service.handle(
       op,
-      Effect.provideService(Effect.flatten(read), HttpServerRequest.HttpServerRequest, request)
+      Effect.provideService(Effect.flatten(read), HttpServerRequest.HttpServerRequest, request),
+      send
     )
     switch (reply._tag) {
       case "Answered":
@@ -157,11 +159,11 @@ const routes = HttpRouter.empty.pipe(
   ),
   HttpRouter.post(
     "/v1/lists/:id/send",
-    Effect.flatMap(HttpRouter.params, ({ id }) =>
-      counted(
-        "send",
-        Effect.map(HttpServerRequest.HttpServerRequest, (request) => readSend(id ?? "", keyHeader(request)))
-      ))
+    Effect.gen(function*() {
+      const { id } = yield* HttpRouter.params
+      const send = readSend(id ?? "", keyHeader(yield* HttpServerRequest.HttpServerRequest))
+      return yield* counted("send", Effect.succeed(send), Either.isRight(send) ? send.right : undefined)
+    })
   ),
   HttpRouter.get(
     "/v1/sends/:id",

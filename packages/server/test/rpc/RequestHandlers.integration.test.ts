@@ -2,6 +2,7 @@
 import { SqlClient } from "@effect/sql"
 import { expect, layer } from "@effect/vitest"
 import { Hikyaku } from "@hikyaku/domain/api/Client"
+import { type Speed, speedAtFirst } from "@hikyaku/domain/delivery/Request"
 import { Effect } from "effect"
 import { describe } from "vitest"
 import * as TestApi from "./TestApi.ts"
@@ -134,6 +135,29 @@ describe("requests of other systems (MAIL-1, MAIL-2)", () => {
         expect(enough.outlook.makesDeadline).toBe(true)
         yield* hikyaku.request.cancel({ key, request: soon.request.id })
         yield* hikyaku.request.cancel({ key, request: enough.request.id })
+      }).pipe(Effect.provide(call)))
+
+    it.effect("G13: says on acceptance that a request cannot make its deadline because the account's day is used up", () =>
+      Effect.gen(function*() {
+        const hikyaku = yield* Hikyaku
+        const sql = yield* SqlClient.SqlClient
+        const key = yield* registered("used-up")
+        const speed: Speed = {
+          ...speedAtFirst,
+          messages: { perSecond: null, perDay: 1_000, left: 400, leaving: [{ inMs: 6 * 3_600_000, messages: 600 }] }
+        }
+        yield* sql`insert into delivery_speed (provider, speed) values ('mail', ${JSON.stringify(speed)}::jsonb)
+          on conflict (provider) do update set speed = excluded.speed`
+        const terms = { key, template: "sale", deadline: Date.now() + 3 * 3_600_000 }
+        const ask = (mail: string, recipients: number) =>
+          hikyaku.request.send({ ...terms, mail, idempotencyKey: mail, recipients: addresses(0, recipients, mail) })
+        const few = yield* ask("few", 5)
+        yield* hikyaku.request.cancel({ key, request: few.request.id })
+        const many = yield* ask("many", 900)
+        yield* hikyaku.request.cancel({ key, request: many.request.id })
+        yield* sql`delete from delivery_speed where provider = 'mail'`
+        expect(few.outlook.makesDeadline).toBe(true)
+        expect(many.outlook).toMatchObject({ makesDeadline: false, limitedBy: "messages per day" })
       }).pipe(Effect.provide(call)))
 
     it.effect("pauses, resumes and cancels; cancelled is for good, and its recipients are withdrawn", () =>

@@ -34,6 +34,9 @@ export type SandboxRequest =
   | { readonly op: "status"; readonly sendId: string }
   | { readonly op: "history"; readonly query: HistoryQuery }
 
+/** What the address and the headers of a send tell, before it is read. */
+export type SendTerms = Pick<Extract<SandboxRequest, { readonly op: "send" }>, "uploadId" | "idempotencyKey">
+
 /** The request cannot be carried out, and never could. */
 export class RequestRefused extends Schema.TaggedError<RequestRefused>()("RequestRefused", {
   /** As in HTTP: 400 unreadable, 404 unknown, 413 too large, 422 not acceptable, 507 the sandbox is full. */
@@ -139,12 +142,28 @@ export class Sandbox {
   }
 
   /** A request has arrived. */
-  start(op: Operation, now: number): Started {
+  start(op: Operation, now: number, send?: SendTerms): Started {
     const at = this.instant(now)
     const n = this.requests + 1
-    const breach = this.traffic.breach(op, at, this.settings)
+    const messages = send === undefined ? 0 : this.messagesOf(send)
+    const breach = this.traffic.breach(op, at, this.settings, messages)
     const fault = breach === undefined ? this.faultOf(op, n) : undefined
-    return { t: "start", n, at, op, ...(breach && { breach }), ...(fault && { fault }) }
+    return {
+      t: "start",
+      n,
+      at,
+      op,
+      ...(messages > 0 && { messages }),
+      ...(breach && { breach }),
+      ...(fault && { fault })
+    }
+  }
+
+  /** A repeat that gets the first answer sends nothing. */
+  private messagesOf({ idempotencyKey, uploadId }: SendTerms): number {
+    const isRepeat = this.settings.idempotency && idempotencyKey !== "" &&
+      this.mailroom.sendOfKey(idempotencyKey) !== undefined
+    return isRepeat ? 0 : this.mailroom.upload(uploadId)?.rows.length ?? 0
   }
 
   end(n: number, status: number, now: number): Ended {
@@ -189,11 +208,11 @@ export class Sandbox {
 
   report(now: number): SandboxReport {
     this.traffic.integrate(this.instant(now), this.settings)
-    const { concurrency, perSecond } = this.settings
+    const { concurrency, messages, perSecond } = this.settings
     return {
       since: this.since,
       processes: this.processes,
-      limits: { concurrency, perSecond },
+      limits: { concurrency, perSecond, messages },
       ...this.traffic.report(),
       ...this.mailroom.report()
     }

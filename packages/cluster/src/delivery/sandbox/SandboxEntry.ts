@@ -22,7 +22,7 @@ export const Reset = Schema.Struct({ t: Schema.Literal("reset"), at })
 
 /** Which limit a request broke, and when to come back. */
 export const Breach = Schema.Struct({
-  limit: Schema.Literal("concurrency", "rate"),
+  limit: Schema.Literal("concurrency", "rate", "messages", "day"),
   of: Reach,
   retryAfterMs: Schema.Number
 })
@@ -34,6 +34,8 @@ export const Started = Schema.Struct({
   n,
   at,
   op: Operation,
+  /** Of a send: recipients of its list, when it is not a repeat that gets the first answer. */
+  messages: Schema.optional(Schema.Int),
   breach: Schema.optional(Breach),
   fault: Schema.optional(Fault)
 })

@@ -1,7 +1,7 @@
 /** What the sandbox testifies about its clients: the shapes of its report. Times are ms, instants ms since the epoch. */
 import { Schema } from "effect"
 import { Breach } from "./SandboxEntry.ts"
-import { Bounds, Fault, Operation } from "./SandboxSettings.ts"
+import { Bounds, Fault, MessageBounds, Operation } from "./SandboxSettings.ts"
 
 const perReach = <A, I>(value: Schema.Schema<A, I>) =>
   Schema.Struct({ total: value, upload: value, send: value, status: value, history: value })
@@ -39,7 +39,7 @@ export const SandboxReport = Schema.Struct({
   since: Schema.Number,
   /** Processes that have written this record since then. */
   processes: Schema.Number,
-  limits: Schema.Struct({ concurrency: Bounds, perSecond: Bounds }),
+  limits: Schema.Struct({ concurrency: Bounds, perSecond: Bounds, messages: MessageBounds }),
   /** Requests that arrived, refused ones included. */
   requests: Counts,
   underWay: Counts,
@@ -47,11 +47,16 @@ export const SandboxReport = Schema.Struct({
   peakConcurrency: Counts,
   /** Most starts within one second, the one that was refused included. */
   peakPerSecond: Counts,
+  /** Most messages of sends that arrived within one second and one day, the one that was refused included. */
+  peakMessages: Schema.Struct({ perSecond: Schema.Number, perDay: Schema.Number }),
   /** Requests that broke a limit; `of` counts by the limit that was found broken first. */
   violations: Schema.Struct({
     total: Schema.Number,
     concurrency: Schema.Number,
     rate: Schema.Number,
+    /** Sends whose messages were too many for the second, or for the day. */
+    messages: Schema.Number,
+    day: Schema.Number,
     of: Counts
   }),
   /** 429s: `genuine` equals the violations answered, `injected` are ours. */

@@ -3,7 +3,7 @@
  * before anybody is told of it. Used in-process by `ProviderMemory` and behind HTTP by the sandbox of the server package.
  */
 import { Context, Effect, Either, Fiber, Layer, Schema, type Scope } from "effect"
-import { type RequestRefused, Sandbox, type SandboxAnswer, type SandboxRequest } from "./Sandbox.ts"
+import { type RequestRefused, Sandbox, type SandboxAnswer, type SandboxRequest, type SendTerms } from "./Sandbox.ts"
 import { SandboxControl } from "./SandboxControl.ts"
 import type { SandboxEntry, Started } from "./SandboxEntry.ts"
 import { reportPageMax } from "./SandboxReport.ts"
@@ -47,11 +47,13 @@ export class SandboxRecorder extends Context.Tag("@hikyaku/cluster/delivery/Sand
 export class SandboxService extends Context.Tag("@hikyaku/cluster/delivery/SandboxService")<SandboxService, {
   /**
    * Takes a request through. It counts as arrived when this effect starts; `read` reads the rest of it. Whoever is
-   * interrupted here has hung up: the request goes on without him, as it does at a real provider.
+   * interrupted here has hung up: the request goes on without him, as it does at a real provider. `send`: of a send, what
+   * is known of it when it arrives; so its messages count from then on.
    */
   readonly handle: (
     op: Operation,
-    read: Effect.Effect<SandboxRequest, RequestRefused>
+    read: Effect.Effect<SandboxRequest, RequestRefused>,
+    send?: SendTerms
   ) => Effect.Effect<SandboxReply>
 }>() {}
 
@@ -118,10 +120,10 @@ const make = (patch: SettingsPatch) =>
       }
     )
 
-    const handle = (op: Operation, read: Effect.Effect<SandboxRequest, RequestRefused>) =>
+    const handle = (op: Operation, read: Effect.Effect<SandboxRequest, RequestRefused>, send?: SendTerms) =>
       Effect.uninterruptibleMask((restore) =>
         Effect.suspend(() => {
-          const started = sandbox.start(op, now())
+          const started = sandbox.start(op, now(), send)
           write(started)
           return Effect.flatMap(
             Effect.forkIn(Effect.interruptible(carryOut(started, read)), scope),

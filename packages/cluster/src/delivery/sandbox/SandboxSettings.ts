@@ -13,6 +13,11 @@ const bound = Schema.NullOr(Schema.Int.pipe(Schema.between(1, 1_000_000)))
 /** Limits, null for none. */
 export const Bounds = Schema.Struct({ total: bound, ...perOperation(bound).fields })
 export type Bounds = typeof Bounds.Type
+const messagesBound = Schema.NullOr(Schema.Int.pipe(Schema.between(1, 1_000_000_000)))
+/** Messages of sends that start within any second and within any 24 hours, null for no limit. */
+export const MessageBounds = Schema.Struct({ perSecond: messagesBound, perDay: messagesBound })
+export type MessageBounds = typeof MessageBounds.Type
+const noMessageBounds: MessageBounds = { perSecond: null, perDay: null }
 /** Whether a limit is that of one operation or of all together. */
 export const Reach = Schema.Literal("total", ...operations)
 export type Reach = typeof Reach.Type
@@ -67,6 +72,8 @@ export const SandboxSettings = Schema.Struct({
   concurrency: Bounds,
   /** Requests that start within any second. */
   perSecond: Bounds,
+  /** A send counts with all recipients of its list when it arrives. Records of earlier versions have no such limits. */
+  messages: Schema.optionalWith(MessageBounds, { default: () => noMessageBounds }),
   /** What a 429 for concurrency advises; one for rate tells when the window has room. */
   retryAfterMs: ms,
   latency: perOperation(Latency),
@@ -100,6 +107,7 @@ export const defaultSettings: SandboxSettings = {
   seed: 1,
   concurrency: { ...noBounds, total: 16, upload: 8 },
   perSecond: { ...noBounds, total: 200 },
+  messages: noMessageBounds,
   retryAfterMs: 1000,
   latency: everywhere(fixed(40)),
   uploadPerRecipientMs: 0.02,
@@ -130,6 +138,7 @@ export const SettingsPatch = Schema.partial(Schema.Struct({
   ...SandboxSettings.fields,
   concurrency: Schema.partial(Bounds),
   perSecond: Schema.partial(Bounds),
+  messages: Schema.partial(MessageBounds),
   latency: Schema.Union(Latency, Schema.partial(perOperation(Latency))),
   sendDuration: Schema.partial(SendDuration),
   slowStart: Schema.partial(SlowStart),
@@ -165,11 +174,12 @@ const merge = <A extends object>(before: A, patch: { readonly [K in keyof A]?: A
 
 /** The settings after a change. */
 export const changeSettings = (settings: SandboxSettings, patch: SettingsPatch): SandboxSettings => {
-  const { concurrency, faults, latency, perSecond, sendDuration, slowStart, ...flat } = patch
+  const { concurrency, faults, latency, messages, perSecond, sendDuration, slowStart, ...flat } = patch
   return {
     ...merge(settings, flat),
     concurrency: merge(settings.concurrency, concurrency),
     perSecond: merge(settings.perSecond, perSecond),
+    messages: merge(settings.messages, messages),
     latency: latency !== undefined && "_tag" in latency ? everywhere(latency) : merge(settings.latency, latency),
     sendDuration: merge(settings.sendDuration, sendDuration),
     slowStart: merge(settings.slowStart, slowStart),

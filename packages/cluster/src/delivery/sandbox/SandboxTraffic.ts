@@ -4,7 +4,8 @@
  *
  * A request is under way from its arrival until its answer is handed to the socket: a client that starts the next request
  * only after the answer to the last is therefore never counted as being over. Refused requests occupy nothing and do not
- * count in the window of the rate; those that are made to fail do both.
+ * count in the window of the rate; those that are made to fail do both. A send counts with its messages when it arrives, be
+ * it made to fail or not: its client cannot know that nothing went out. Only a 429 says so.
  */
 import type { Breach, Ended, Started } from "./SandboxEntry.ts"
 import { type Counts, type RequestSeen, requestsKeptMax } from "./SandboxReport.ts"
@@ -39,6 +40,43 @@ class Window {
   }
 }
 
+/** Width of the window in which messages of a day are counted, ms. */
+const dayMs = 86_400_000
+
+/** Messages of sends within a window, oldest first. */
+class Messages {
+  private readonly sends: Array<{ readonly at: number; readonly messages: number }> = []
+  private first = 0
+  private sum = 0
+  constructor(private readonly windowMs: number) {}
+  /** Messages in the window that ends at `now`, its beginning excluded. */
+  count(now: number): number {
+    for (let oldest = this.sends[this.first]; oldest !== undefined && oldest.at <= now - this.windowMs;) {
+      this.sum -= oldest.messages
+      oldest = this.sends[++this.first]
+    }
+    if (this.first > 1024 && this.first * 2 > this.sends.length) {
+      this.sends.splice(0, this.first)
+      this.first = 0
+    }
+    return this.sum
+  }
+  add(at: number, messages: number): void {
+    this.sends.push({ at, messages })
+    this.sum += messages
+  }
+  /** How long until `messages` of those in the window have left it. */
+  leftAfter(now: number, messages: number): number {
+    let left = 0
+    for (let next = this.first; next < this.sends.length; next++) {
+      const send = this.sends[next]
+      left += send?.messages ?? 0
+      if (send !== undefined && left >= messages) return Math.max(0, send.at + this.windowMs - now)
+    }
+    return this.windowMs
+  }
+}
+
 const windows = (): Record<Reach, Window> => ({
   total: new Window(),
   upload: new Window(),
@@ -61,11 +99,16 @@ export class SandboxTraffic {
   private readonly open = new Map<number, Seen>()
   private kept: Array<Seen> = []
   private readonly starts = windows()
+  private readonly second = new Messages(windowMs)
+  private readonly day = new Messages(dayMs)
+  /** Until when a list that was above the limit of a second holds the rate by itself. */
+  private heldUntil = 0
+  private readonly peakMessages = { perSecond: 0, perDay: 0 }
   private readonly underWay = zero()
   private readonly requests = zero()
   private readonly peak = zero()
   private readonly peakRate = zero()
-  private readonly violations = { concurrency: 0, rate: 0, of: zero() }
+  private readonly violations = { concurrency: 0, rate: 0, messages: 0, day: 0, of: zero() }
   private readonly faults: Record<string, number> = {}
   private readonly answers: Record<string, number> = {}
   private throttled = 0
@@ -86,7 +129,7 @@ export class SandboxTraffic {
   faultsDone = 0
 
   /** Which limit a request of this kind would break if it started now. */
-  breach(op: Operation, now: number, settings: SandboxSettings): Breach | undefined {
+  breach(op: Operation, now: number, settings: SandboxSettings, messages: number): Breach | undefined {
     const both: ReadonlyArray<Reach> = ["total", op]
     for (const of of both) {
       const limit = settings.concurrency[of]
@@ -100,7 +143,35 @@ export class SandboxTraffic {
         return { limit: "rate", of, retryAfterMs: this.starts[of].roomAfter(now, limit) }
       }
     }
+    return messages === 0 ? undefined : this.messageBreach(now, settings, messages)
+  }
+
+  /** A list above the limit of a second may go alone; then nothing may for as long as its messages take. */
+  private messageBreach(now: number, settings: SandboxSettings, messages: number): Breach | undefined {
+    const { perDay, perSecond } = settings.messages
+    if (perSecond !== null) {
+      const used = this.second.count(now)
+      const over = used === 0 ? 0 : used + Math.min(messages, perSecond) - perSecond
+      const retryAfterMs = Math.max(this.heldUntil - now, over > 0 ? this.second.leftAfter(now, over) : 0)
+      if (retryAfterMs > 0) return { limit: "messages", of: "send", retryAfterMs }
+    }
+    if (perDay !== null) {
+      const over = this.day.count(now) + messages - perDay
+      if (over > 0) return { limit: "day", of: "send", retryAfterMs: this.day.leftAfter(now, over) }
+    }
     return undefined
+  }
+
+  private countMessages({ at, breach, fault, messages = 0 }: Started, settings: SandboxSettings): void {
+    if (messages === 0) return
+    this.peakMessages.perSecond = Math.max(this.peakMessages.perSecond, this.second.count(at) + messages)
+    this.peakMessages.perDay = Math.max(this.peakMessages.perDay, this.day.count(at) + messages)
+    // What is refused sends nothing.
+    if (breach !== undefined || fault === "throttle") return
+    this.second.add(at, messages)
+    this.day.add(at, messages)
+    const { perSecond } = settings.messages
+    if (perSecond !== null && messages > perSecond) this.heldUntil = at + messages * windowMs / perSecond
   }
 
   started(entry: Started, settings: SandboxSettings): void {
@@ -126,6 +197,7 @@ export class SandboxTraffic {
         this.starts[of].add(entry.at)
       }
     }
+    this.countMessages(entry, settings)
     if (entry.breach !== undefined) {
       this.violations[entry.breach.limit]++
       this.violations.of[entry.breach.of]++
@@ -202,10 +274,10 @@ export class SandboxTraffic {
       underWay: { ...this.underWay },
       peakConcurrency: { ...this.peak },
       peakPerSecond: { ...this.peakRate },
+      peakMessages: { ...this.peakMessages },
       violations: {
-        total: this.violations.concurrency + this.violations.rate,
-        concurrency: this.violations.concurrency,
-        rate: this.violations.rate,
+        ...this.violations,
+        total: this.violations.concurrency + this.violations.rate + this.violations.messages + this.violations.day,
         of: { ...this.violations.of }
       },
       throttled: { genuine: this.throttled, injected: this.faults["throttle"] ?? 0 },

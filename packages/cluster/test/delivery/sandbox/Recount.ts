@@ -8,6 +8,8 @@ interface Line {
   readonly at: number
   readonly op: "upload" | "send" | "status" | "history"
   readonly status: number
+  readonly messages?: number
+  readonly fault?: string
   readonly listId: string
   readonly mailKey: string
   readonly uploadId: string
@@ -19,6 +21,7 @@ interface Line {
   readonly settings: {
     readonly concurrency: Readonly<Record<string, number | null>>
     readonly perSecond: Readonly<Record<string, number | null>>
+    readonly messages: { readonly perSecond: number | null; readonly perDay: number | null }
   }
 }
 
@@ -27,7 +30,9 @@ const none = () => ({ total: 0, upload: 0, send: 0, status: 0, history: 0 })
 export const recount = (lines: ReadonlyArray<Line>) => {
   const requests = none()
   const peakConcurrency = none()
-  const violations = { concurrency: 0, rate: 0 }
+  const violations = { concurrency: 0, rate: 0, messages: 0, day: 0 }
+  const peakMessages = { perSecond: 0, perDay: 0 }
+  let sends: Array<Line> = []
   let limits: Line["settings"] | undefined
   let underWay: Array<Line> = []
   let starts: Array<Line> = []
@@ -55,12 +60,33 @@ export const recount = (lines: ReadonlyArray<Line>) => {
     const tooFast = crowds.some(([of, _, recent]) => recent.length + 1 > (limits?.perSecond[of] ?? Infinity))
     if (crowded) violations.concurrency++
     else if (tooFast) violations.rate++
-    else {
+    const messages = line.messages ?? 0
+    const { perDay, perSecond } = limits?.messages ?? { perSecond: null, perDay: null }
+    sends = sends.filter(({ at }) => at > line.at - 86_400_000)
+    const sum = (of: ReadonlyArray<Line>) => of.reduce((all, one) => all + (one.messages ?? 0), 0)
+    const today = sum(sends)
+    const now = sum(sends.filter(({ at }) => at > line.at - 1_000))
+    // A list above the limit holds all others up for as long as its messages take at that rate.
+    const held = perSecond !== null &&
+      sends.some(({ at, messages = 0 }) => messages > perSecond && at + messages * 1_000 / perSecond > line.at)
+    if (messages > 0) {
+      peakMessages.perSecond = Math.max(peakMessages.perSecond, now + messages)
+      peakMessages.perDay = Math.max(peakMessages.perDay, today + messages)
+    }
+    const isRefused = crowded || tooFast
+    const tooMany = !isRefused && messages > 0 && perSecond !== null &&
+      (held || (now > 0 && now + messages > perSecond))
+    const tooManyToday = !isRefused && !tooMany && messages > 0 && today + messages > (perDay ?? Infinity)
+    if (tooMany) violations.messages++
+    if (tooManyToday) violations.day++
+    if (!isRefused && !tooMany && !tooManyToday) {
       underWay.push(line)
       starts.push(line)
+      if (messages > 0 && line.fault !== "throttle") sends.push(line)
     }
   }
 
+  const starting = new Map(lines.filter(({ t }) => t === "start").map((line) => [line.n, line]))
   const lists = new Map(lines.filter(({ t }) => t === "list").map((line) => [`u-${line.n}`, line]))
   const copies = new Map<string, number>()
   for (const send of lines.filter(({ fate, t }) => t === "send" && fate !== "fails")) {
@@ -76,6 +102,12 @@ export const recount = (lines: ReadonlyArray<Line>) => {
     requests,
     peakConcurrency,
     violations,
+    peakMessages,
+    /** Sends that were accepted, and did not count with all their recipients when they arrived: must be none. */
+    miscounted:
+      lines.filter(({ n, t, uploadId }) =>
+        t === "send" && starting.get(n)?.messages !== lists.get(uploadId)?.rows.length
+      ).length,
     requestMs,
     busyMs,
     lists: lists.size,

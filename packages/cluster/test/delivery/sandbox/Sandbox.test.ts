@@ -6,7 +6,7 @@ import { SandboxControl } from "@hikyaku/cluster/delivery/sandbox/SandboxControl
 import type { SandboxEntry } from "@hikyaku/cluster/delivery/sandbox/SandboxEntry"
 import { SandboxRecorder } from "@hikyaku/cluster/delivery/sandbox/SandboxService"
 import { draw, latencyOf, type SettingsPatch } from "@hikyaku/cluster/delivery/sandbox/SandboxSettings"
-import { Clock, Effect, Exit, FastCheck, Fiber, Layer, Scope, TestClock, TestContext } from "effect"
+import { Clock, Duration, Effect, Exit, FastCheck, Fiber, Layer, Scope, TestClock, TestContext } from "effect"
 import { recount } from "./Recount.ts"
 
 /** A recorder that keeps what it is given; the disk takes as long as `disk`. */
@@ -28,6 +28,10 @@ const settings: FastCheck.Arbitrary<SettingsPatch> = FastCheck.record({
   seed: FastCheck.integer(),
   concurrency: bounds,
   perSecond: FastCheck.record({ total: FastCheck.option(FastCheck.integer({ min: 1, max: 30 })), upload: bound }),
+  messages: FastCheck.record({
+    perSecond: FastCheck.option(FastCheck.integer({ min: 1, max: 8 })),
+    perDay: FastCheck.option(FastCheck.integer({ min: 1, max: 40 }))
+  }),
   latency: FastCheck.constantFrom(
     { _tag: "Fixed", ms: 30 } as const,
     { _tag: "Uniform", minMs: 0, maxMs: 200 } as const,
@@ -108,6 +112,8 @@ describe("G9, G10: the sandbox's testimony", () => {
           expect(report.requests.total).toBe(todo.length)
           expect(report.peakConcurrency).toEqual(counted.peakConcurrency)
           expect(report.violations).toMatchObject(counted.violations)
+          expect(report.peakMessages).toEqual(counted.peakMessages)
+          expect(counted.miscounted).toBe(0)
           expect(report.throttled.genuine).toBe(report.violations.total)
           expect(report.answers).toEqual(counted.answers)
           expect(report.lists).toBe(counted.lists)
@@ -217,6 +223,64 @@ describe("the sandbox's time", () => {
       expect((yield* Effect.flip(upload("e")))._tag).toBe("Throttled")
     }).pipe(
       Effect.provide(sandbox({ latency: { _tag: "Fixed", ms: 0 }, uploadPerRecipientMs: 0, perSecond: { upload: 2 } }))
+    ))
+
+  it.effect("a send counts with its list's messages, by the second and by the day, whatever is done to it; a 429 does not", () =>
+    Effect.gen(function*() {
+      const control = yield* SandboxControl
+      const provider = yield* Provider
+      const list = (id: string, recipients: number) =>
+        provider.uploadList({
+          listId: id,
+          channel: "mail",
+          mailKey: "m",
+          recipients: Array.from(
+            { length: recipients },
+            (_, n) => ({ deliveryId: `${id}-${n}`, address: `${id}-${n}@x.example` })
+          ),
+          idempotencyKey: id
+        })
+      const send = (uploadId: string, key: string) => provider.startDelivery({ uploadId, idempotencyKey: key })
+      const [six, four, one, big] = [
+        yield* list("a", 6),
+        yield* list("b", 4),
+        yield* list("c", 1),
+        yield* list("d", 25)
+      ]
+      yield* send(six.uploadId, "a")
+      yield* TestClock.adjust(300)
+      yield* send(four.uploadId, "b")
+      // A repeat gets the first answer and sends nothing.
+      yield* send(six.uploadId, "a")
+      expect(yield* Effect.flip(send(one.uploadId, "c"))).toMatchObject({
+        _tag: "Throttled",
+        retryAfter: Duration.millis(700)
+      })
+      yield* TestClock.adjust(700)
+      yield* send(one.uploadId, "c")
+      expect((yield* control.report).violations).toMatchObject({ total: 1, messages: 1, day: 0, rate: 0 })
+      // More than a second allows goes alone, and holds the rate for two and a half.
+      yield* TestClock.adjust(1_000)
+      yield* control.configure({ faults: { failBefore: 1 }, faultsOn: ["send"] })
+      expect((yield* Effect.flip(send(big.uploadId, "d")))._tag).toBe("ProviderUnknown")
+      yield* control.configure({ faults: { failBefore: 0 } })
+      yield* TestClock.adjust(2_499)
+      expect((yield* Effect.flip(send(one.uploadId, "e")))._tag).toBe("Throttled")
+      yield* TestClock.adjust(1)
+      yield* send(one.uploadId, "f")
+      yield* TestClock.adjust(1_000)
+      expect((yield* Effect.flip(send(four.uploadId, "g")))._tag).toBe("Throttled")
+      const { peakMessages, violations } = yield* control.report
+      expect(violations).toMatchObject({ total: 3, messages: 2, day: 1 })
+      expect(peakMessages).toEqual({ perSecond: 25, perDay: 6 + 4 + 1 + 25 + 1 + 4 })
+      yield* TestClock.adjust("1 day")
+      yield* send(four.uploadId, "h")
+    }).pipe(
+      Effect.provide(sandbox({
+        latency: { _tag: "Fixed", ms: 0 },
+        uploadPerRecipientMs: 0,
+        messages: { perSecond: 10, perDay: 40 }
+      }))
     ))
 
   it.effect("utilisation is time under way by time possible, limits changing meanwhile", () =>

@@ -1,0 +1,176 @@
+/**
+ * Messages per second and per day (MAIL-3, G9): the sandbox counts them by itself, and refuses what is too much; it is the
+ * only judge here.
+ */
+import { it } from "@effect/vitest"
+import { ActorClient } from "@hikyaku/cluster/actor/ActorClient"
+import { DeliveryStore } from "@hikyaku/cluster/delivery/DeliveryStore"
+import { providerKind } from "@hikyaku/cluster/delivery/ProviderActor"
+import { SandboxControl } from "@hikyaku/cluster/delivery/sandbox/SandboxControl"
+import { type MessageLimits, noMessageLimits } from "@hikyaku/domain/delivery/MessageRate"
+import type { Limits } from "@hikyaku/domain/delivery/RateLimit"
+import { Effect } from "effect"
+import { describe, expect } from "vitest"
+import {
+  batchOf,
+  calm,
+  consider,
+  count,
+  crash,
+  dispatch,
+  exactlyOnce,
+  inHouse,
+  pollUntil,
+  quiet,
+  report,
+  slowSend,
+  storm,
+  tally,
+  two
+} from "./DispatcherHouse.ts"
+
+const limited = (messages: Partial<MessageLimits>): Limits => ({
+  ...two,
+  marginMs: 100,
+  messages: { ...noMessageLimits, ...messages }
+})
+const allows = (messages: { readonly perSecond?: number; readonly perDay?: number }) => ({
+  settings: { ...calm.settings, messages }
+})
+const account = "mail-account"
+const view = Effect.flatMap(
+  ActorClient,
+  (client) =>
+    Effect.flatMap(
+      client.send(providerKind, { actor: account, command: { _tag: "ReadProvider", wall: Date.now() } }),
+      (reply) => reply._tag === "ProviderView" ? Effect.succeed(reply) : Effect.dieMessage(reply._tag)
+    )
+)
+const configure = (limits: Limits) =>
+  Effect.flatMap(
+    ActorClient,
+    (client) => client.send(providerKind, { actor: account, command: { _tag: "Configure", limits } })
+  )
+
+describe("messages per second", () => {
+  it.scopedLive(
+    "are never more than the provider takes, batch and realtime together, and all of them go out",
+    () =>
+      inHouse(
+        allows({ perSecond: 20 }),
+        Effect.gen(function*() {
+          const wanted = Array.from(
+            { length: 5 },
+            (_, n) => ({ run: `now-${n}`, member: `quick-${n}`, class: "realtime" as const })
+          )
+          yield* consider([...batchOf(50), ...wanted])
+          yield* dispatch({ limits: limited({ perSecond: 20 }) })
+          yield* quiet
+          expect(yield* tally).toEqual({ sent: 55 })
+          const seen = yield* exactlyOnce(55)
+          expect(seen.peakMessages.perSecond).toBeLessThanOrEqual(20)
+          expect(seen.peakMessages.perDay).toBe(55)
+        })
+      ),
+    60_000
+  )
+
+  it.scopedLive("hold also through faults and crashes", () =>
+    inHouse(
+      { settings: { ...storm.settings, messages: { perSecond: 30 } } },
+      Effect.gen(function*() {
+        const settings = { limits: limited({ perSecond: 30 }) }
+        yield* consider(batchOf(60))
+        for (let n = 0; n < 4; n++) {
+          const { requests } = yield* report
+          const dispatcher = yield* dispatch(settings)
+          yield* pollUntil(report, (seen) => seen.requests.send > requests.send)
+          yield* crash(dispatcher)
+        }
+        yield* dispatch(settings)
+        yield* quiet
+        expect(yield* tally).toEqual({ sent: 60 })
+        yield* exactlyOnce(60)
+      })
+    ), 90_000)
+
+  it.scopedLive("can be set at run time, also below the size of lists that are there", () =>
+    inHouse(
+      calm,
+      Effect.gen(function*() {
+        const control = yield* SandboxControl
+        yield* consider(batchOf(40))
+        const dispatcher = yield* dispatch()
+        yield* pollUntil(report, (seen) => seen.sends >= 1)
+        yield* crash(dispatcher)
+        yield* configure(limited({ perSecond: 8 }))
+        yield* control.configure({ messages: { perSecond: 8 } })
+        yield* dispatch()
+        yield* quiet
+        expect(yield* tally).toEqual({ sent: 40 })
+        yield* exactlyOnce(40)
+      })
+    ), 60_000)
+})
+
+describe("messages per day", () => {
+  it.scopedLive(
+    "are not exceeded, whoever takes over; no more is uploaded than a day allows, the rest stays due",
+    () =>
+      inHouse(
+        { settings: { ...slowSend.settings, messages: { perDay: 25 } } },
+        Effect.gen(function*() {
+          const settings = { limits: limited({ perDay: 25 }), listSize: 5 }
+          yield* consider(batchOf(60))
+          // Crashes while sends are under way: each counts for whoever comes after, though nobody knows what became of it.
+          for (let n = 0; n < 2; n++) {
+            const { requests } = yield* report
+            const dispatcher = yield* dispatch(settings)
+            yield* pollUntil(report, (seen) => seen.requests.send > requests.send)
+            yield* crash(dispatcher)
+          }
+          yield* dispatch(settings)
+          yield* pollUntil(
+            Effect.all([view, count("delivery_list", "status not in ('completed', 'uploaded', 'queued')")]),
+            ([{ held, slots }, open]) => held?.send?.by === "messages per day" && slots.length === 0 && open === 0
+          )
+          const seen = yield* report
+          expect(seen.violations.total).toBe(0)
+          expect(seen.duplicates.total).toBe(0)
+          expect(seen.peakMessages.perDay).toBeLessThanOrEqual(25)
+          expect(seen.mailed).toBeGreaterThan(0)
+          expect(seen.uploaded).toBeLessThanOrEqual(25)
+          expect(yield* count("delivery", "status = 'due'")).toBe(60 - seen.mailed)
+          const { messagePace, messages } = yield* view
+          expect(messages?.day).toMatchObject({ limit: 25, used: 25 })
+          // And those who are told when they will be through are told of it.
+          yield* pollUntil(count("delivery_speed", "speed -> 'messages' ->> 'left' = '0'"), (rows) => rows === 1)
+          expect(messagePace?.leaving.reduce((all, one) => all + one.messages, 0)).toBe(25)
+          // More is allowed: all the rest goes out.
+          yield* configure(limited({ perDay: 200 }))
+          yield* Effect.flatMap(SandboxControl, (control) => control.configure({ messages: { perDay: 200 } }))
+          yield* quiet
+          expect(yield* tally).toEqual({ sent: 60 })
+          yield* exactlyOnce(60)
+        })
+      ),
+    90_000
+  )
+
+  it.scopedLive("are left to realtime as configured; what finds no room expires with its cap given back", () =>
+    inHouse(
+      allows({ perDay: 20 }),
+      Effect.gen(function*() {
+        yield* consider(batchOf(30).map((one) => ({ ...one, deadline: Date.now() + 4_000 })))
+        yield* dispatch({ limits: limited({ perDay: 20, keptForRealtime: 5 }) })
+        yield* pollUntil(tally, ({ sent = 0 }) => sent === 15)
+        yield* consider([{ run: "now", member: "quick", class: "realtime" }])
+        yield* quiet
+        expect(yield* tally).toEqual({ sent: 16, expired: 15 })
+        const seen = yield* exactlyOnce(16)
+        expect(seen.peakMessages.perDay).toBe(16)
+        expect(yield* Effect.flatMap(DeliveryStore, (store) => store.backlog(10))).toBe(0)
+        expect(yield* count("delivery_refund")).toBe(15)
+      })
+    ), 60_000)
+})
