@@ -9,6 +9,9 @@ const shared = defineConfig({
 /** When a test is given up, ms. No test is about time: this only ends what hangs, also on a machine that is busy. */
 const bound = 240_000
 
+/** Files that keep the machine busy with processes of their own run alone, after all the others. */
+const oneByOne = { poolOptions: { forks: { singleFork: true } } }
+
 /** unit: pure code and memory ports. integration: a real PostgreSQL or real sockets. cluster: processes that are killed and frozen. */
 export default defineWorkspace([
   mergeConfig(shared, {
@@ -37,7 +40,7 @@ export default defineWorkspace([
       globalSetup: ["test/PostgresSetup.ts"],
       testTimeout: bound,
       hookTimeout: bound,
-      fileParallelism: false
+      ...oneByOne
     }
   }),
   // On demand (`npm run test:failures`): the youngest, which have not run often enough to be relied on by every change.
@@ -48,7 +51,7 @@ export default defineWorkspace([
       globalSetup: ["test/PostgresSetup.ts"],
       testTimeout: bound,
       hookTimeout: bound,
-      fileParallelism: false
+      ...oneByOne
     }
   })
 ])
