@@ -82,7 +82,7 @@ const events = Layer.unwrapEffect(Effect.map(EventProcessor.make, (processor) =>
           eventsRest,
           processor.step(partition),
           EventProcessor.stepMax,
-          eventsTopic
+          eventsTopic(partition)
         )
       ))
   )))

@@ -8,8 +8,8 @@ import { Context, Duration, Effect, FiberSet, Layer, Stream } from "effect"
 
 /** The outbox has rows. */
 export const outboxTopic = "outbox"
-/** The event log has events. */
-export const eventsTopic = "events"
+/** This partition of the event log has events: one topic for each, since whoever is woken asks the database. */
+export const eventsTopic = (partition: number): string => `events ${partition}`
 /** Actors of this kind have changed. */
 export const changedTopic = (kind: string): string => `changed ${kind}`
 

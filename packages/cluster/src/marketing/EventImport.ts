@@ -6,8 +6,8 @@
 import { SqlClient, type SqlError } from "@effect/sql"
 import type { Event } from "@hikyaku/domain/marketing/Event"
 import { Context, Duration, Effect, Layer, Option, Schedule, Schema } from "effect"
-import { eventsTopic, Nudge } from "../actor/Nudge.ts"
-import { EventLog, type EventLogUnavailable } from "./EventLog.ts"
+import { Nudge } from "../actor/Nudge.ts"
+import { EventLog, type EventLogUnavailable, partitionOf, tellEvents } from "./EventLog.ts"
 
 export interface ImportLimits {
   /** Events of the log that are not judged yet, beyond which imports wait. Default 20,000: a few seconds' work. */
@@ -111,7 +111,7 @@ export const makeWith = ({ backlogMax, waitMax }: ImportLimits) =>
       Effect.zipRight(fits, sql.withTransaction(append(id, first, events, last))).pipe(
         Effect.retry({ while: (error) => error._tag === "ImportHeld", schedule: untilRoom }),
         // What the log itself told was not committed then.
-        Effect.tap(Effect.sync(() => nudge?.tell(eventsTopic)))
+        Effect.tap(tellEvents(nudge, events.map(({ happening }) => partitionOf(happening))))
       )
 
     return EventImport.of({ take, read })

@@ -3,7 +3,8 @@
  * that reacts to events reads it at its own pace and keeps its offset beside its effects.
  */
 import { type Event, eventKey, type Happening } from "@hikyaku/domain/marketing/Event"
-import { Context, type Effect, Schema } from "effect"
+import { Context, Effect, Schema } from "effect"
+import { eventsTopic, type Nudge } from "../actor/Nudge.ts"
 
 /** Partitions of the log; recorded in the store by the migration. Events of one key stay in one partition, in order. */
 export const partitions = 8
@@ -18,6 +19,12 @@ const hash = (text: string): number => {
   return h >>> 0
 }
 export const partitionOf = (happening: Happening): number => hash(eventKey(happening)) % partitions
+
+/** Wakes the processors of these partitions and no others: most of what is appended at one time is of few. */
+export const tellEvents = (nudge: Nudge["Type"] | null, partitions: ReadonlyArray<number>): Effect.Effect<void> =>
+  Effect.sync(() => {
+    for (const partition of new Set(partitions)) nudge?.tell(eventsTopic(partition))
+  })
 
 /** What became of one published event. `Repeated`: known already, nothing was done; `Differs`: its id was used before with other content. */
 export type Appended =

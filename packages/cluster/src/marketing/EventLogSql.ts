@@ -2,9 +2,17 @@
 import { SqlClient } from "@effect/sql"
 import { type Event, eventKey, eventType } from "@hikyaku/domain/marketing/Event"
 import { Effect, Layer, Option } from "effect"
-import { eventsTopic, Nudge } from "../actor/Nudge.ts"
+import { Nudge } from "../actor/Nudge.ts"
 import { fingerprint } from "../actor/Wire.ts"
-import { type Appended, EventLog, EventLogUnavailable, type LogEntry, partitionOf, relayMax } from "./EventLog.ts"
+import {
+  type Appended,
+  EventLog,
+  EventLogUnavailable,
+  type LogEntry,
+  partitionOf,
+  relayMax,
+  tellEvents
+} from "./EventLog.ts"
 
 /**
  * Appends what is new. The partition's row is locked in the order of partitions and until commit: whoever reads up to an
@@ -80,9 +88,9 @@ written as (
   select h.partition, m.base + row_number() over (partition by h.partition order by h.place) - 1,
     h.source, h.event_id, h.key, h.type, to_timestamp(h.at / 1000.0), h.happening, (select version from catalogue)
   from h join moved m using (partition)
-  returning 1
+  returning partition
 )
-select count(*)::int as n from written`
+select count(*)::int as n, array_agg(distinct partition) as partitions from written`
 
 /**
  * A partition's entries that are not judged yet, each with how far its consumers have come. The offset is a subquery and no
@@ -108,12 +116,17 @@ interface AppendRow {
   readonly same: boolean
 }
 
+interface RelayRow {
+  readonly n: number
+  /** Where they went; null when nothing moved. */
+  readonly partitions: ReadonlyArray<number> | null
+}
+
 const unavailable = (cause: unknown) => new EventLogUnavailable({ reason: String(cause) })
 
 const make = Effect.gen(function*() {
   const sql = yield* SqlClient.SqlClient
   const nudge = Option.getOrNull(yield* Effect.serviceOption(Nudge))
-  const tell = Effect.sync(() => nudge?.tell(eventsTopic))
 
   const write = (events: ReadonlyArray<Event>) =>
     sql.unsafe<AppendRow>(appendSql, [
@@ -129,7 +142,7 @@ const make = Effect.gen(function*() {
 
   const append = (events: ReadonlyArray<Event>) =>
     events.length === 0 ? Effect.succeed([]) : write(events).pipe(
-      Effect.tap(tell),
+      Effect.tap((rows) => tellEvents(nudge, rows.flatMap(({ partition }) => partition ?? []))),
       Effect.map((rows) =>
         rows.map((row): Appended =>
           row.partition !== null && row.offset !== null
@@ -163,9 +176,9 @@ const make = Effect.gen(function*() {
       Effect.mapError(unavailable)
     )
 
-  const relay = sql.unsafe<{ readonly n: number }>(relaySql, [relayMax]).pipe(
+  const relay = sql.unsafe<RelayRow>(relaySql, [relayMax]).pipe(
+    Effect.tap((rows) => tellEvents(nudge, rows[0]?.partitions ?? [])),
     Effect.map((rows) => rows[0]?.n ?? 0),
-    Effect.tap((moved) => moved > 0 ? tell : Effect.void),
     Effect.mapError(unavailable)
   )
 

@@ -1,6 +1,7 @@
 import { SqlClient } from "@effect/sql"
 import { describe, expect, it } from "@effect/vitest"
-import { EventLog, partitionOf } from "@hikyaku/cluster/marketing/EventLog"
+import { eventsTopic, layerMemory as nudges, Nudge } from "@hikyaku/cluster/actor/Nudge"
+import { EventLog, partitionOf, partitions } from "@hikyaku/cluster/marketing/EventLog"
 import { layer as eventLog } from "@hikyaku/cluster/marketing/EventLogSql"
 import { type Event, eventKey, eventType, type Happening } from "@hikyaku/domain/marketing/Event"
 import { Effect, Layer } from "effect"
@@ -25,7 +26,7 @@ interface Entry {
 }
 
 describe("event log", () => {
-  it.layer(Layer.provideMerge(eventLog, marketingDatabase))((it) => {
+  it.layer(eventLog.pipe(Layer.provideMerge(Layer.merge(marketingDatabase, nudges))))((it) => {
     const all = Effect.flatMap(
       SqlClient.SqlClient,
       (sql) =>
@@ -52,6 +53,36 @@ describe("event log", () => {
           "other/1",
           "shop/3"
         ])
+      }))
+
+    it.effect("wakes the processors of the partitions that got something, and no others", () =>
+      Effect.gen(function*() {
+        const log = yield* EventLog
+        const nudge = yield* Nudge
+        const sql = yield* SqlClient.SqlClient
+        const told = () => Array.from({ length: partitions }, (_, partition) => nudge.told(eventsTopic(partition)))
+        const other = ["m2", "m3", "m4", "m5", "m6"].find((member) =>
+          partitionOf(by(member)) !== partitionOf(viewed("w1"))
+        )!
+        const grown = (before: ReadonlyArray<number>) =>
+          told().flatMap((n, partition) => n > before[partition]! ? [partition] : [])
+        const appended = told()
+        yield* log.append([
+          event("wake-1", viewed("w1")),
+          event("wake-2", viewed(other)),
+          event("wake-3", viewed("w1"))
+        ])
+        expect(grown(appended)).toEqual(
+          [partitionOf(viewed("w1")), partitionOf(viewed(other))].toSorted((a, b) => a - b)
+        )
+        const repeated = told()
+        yield* log.append([event("wake-1", viewed("w1"))])
+        yield* log.relay
+        expect(grown(repeated)).toEqual([])
+        yield* sql`insert into outbox (kind, actor, version, happenings)
+          values ('Product', 'woken', 1, ${JSON.stringify([inOutbox(viewed(other))])}::jsonb)`
+        expect(yield* log.relay).toBe(1)
+        expect(grown(repeated)).toEqual([partitionOf(viewed(other))])
       }))
 
     it.effect("R13: under racing appends and relays offsets have no gaps, nothing is lost or doubled, keys keep order", () =>
