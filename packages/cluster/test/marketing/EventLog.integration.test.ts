@@ -62,7 +62,7 @@ describe("event log", () => {
         const sql = yield* SqlClient.SqlClient
         const told = () => Array.from({ length: partitions }, (_, partition) => nudge.told(eventsTopic(partition)))
         const other = ["m2", "m3", "m4", "m5", "m6"].find((member) =>
-          partitionOf(by(member)) !== partitionOf(viewed("w1"))
+          partitionOf(viewed(member)) !== partitionOf(viewed("w1"))
         )!
         const grown = (before: ReadonlyArray<number>) =>
           told().flatMap((n, partition) => n > before[partition]! ? [partition] : [])
