@@ -135,14 +135,15 @@ describe("lost answers (G9, G10, R21)", () => {
         reachable: Effect.sync(() => isReachable)
       },
       Effect.gen(function*() {
-        const sql = yield* SqlClient.SqlClient
         const control = yield* SandboxControl
         yield* consider(batchOf(10))
         yield* dispatch()
         yield* allMailed
         isReachable = false
         yield* pollUntil(count("delivery_list", "status = 'uploaded' and doubtful = 'send'"), (n) => n === 1)
-        yield* sql`update delivery_list set send_begun_at = send_begun_at - interval '1 hour'`
+        // Its key ages while the provider cannot be reached.
+        const aged = "status = 'uploaded' and clock_timestamp() - send_begun_at > interval '2 seconds'"
+        yield* pollUntil(count("delivery_list", aged), (n) => n === 1)
         const { sends } = yield* report
         // What the provider has forgotten it would send again.
         yield* control.configure({ idempotency: false, faults: { cut: 0 } })
