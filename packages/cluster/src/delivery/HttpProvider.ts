@@ -39,7 +39,6 @@ export interface HttpProviderConfig {
   /** How long the provider may work on a request whose answer was not waited for. */
   readonly longestProcessingTime: Duration.Duration
   readonly listSizeMax: number
-  readonly mergesTemplates: boolean
   /** How unknown outcomes are resolved. */
   readonly reconciliation: ProviderPromises["reconciliation"]
   /** How long the provider recognises a repeated key; with `retry-key` it must be said. */
@@ -66,7 +65,6 @@ export const httpProviderConfig: Config.Config<HttpProviderConfig> = Config.nest
     settleTime: Config.duration("SETTLE_TIME").pipe(Config.withDefault(Duration.seconds(1))),
     longestProcessingTime: Config.duration("LONGEST_PROCESSING_TIME").pipe(Config.withDefault(Duration.seconds(10))),
     listSizeMax: Config.integer("LIST_SIZE_MAX").pipe(Config.withDefault(10_000)),
-    mergesTemplates: Config.boolean("MERGES_TEMPLATES").pipe(Config.withDefault(true)),
     reconciliation: Config.literal("history", "retry-key", "at-most-once")("RECONCILIATION").pipe(
       Config.withDefault("history" as const)
     ),
@@ -106,7 +104,7 @@ export const make = (
         )
       )
     )
-    const { listSizeMax, longestProcessingTime, mergesTemplates, reconciliation, requestTimeout, settleTime } = config
+    const { listSizeMax, longestProcessingTime, reconciliation, requestTimeout, settleTime } = config
     const tooLong = `no answer within ${Duration.format(requestTimeout)}`
 
     const request = <A, I>(
@@ -170,8 +168,7 @@ export const make = (
         settleTime,
         longestProcessingTime,
         requestTimeout,
-        listSizeMax,
-        mergesTemplates
+        listSizeMax
       },
       uploadList: ({ idempotencyKey, startBefore, ...list }) =>
         postWithKey({ idempotencyKey, startBefore }, "/v1/lists", list, Uploaded),

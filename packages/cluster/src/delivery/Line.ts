@@ -87,8 +87,7 @@ const courier = (config: LineConfig) =>
         settleTime: Duration.zero,
         longestProcessingTime: config.requestTimeout,
         requestTimeout: config.requestTimeout,
-        listSizeMax: config.listSizeMax,
-        mergesTemplates: false
+        listSizeMax: config.listSizeMax
       },
       repeatWithin: keysKept,
 

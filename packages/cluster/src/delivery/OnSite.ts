@@ -18,8 +18,7 @@ const courier = Effect.map(Notices, (notices): Courier => ({
     settleTime: Duration.zero,
     longestProcessingTime: requestTimeout,
     requestTimeout,
-    listSizeMax,
-    mergesTemplates: false
+    listSizeMax
   },
   // For good: the row is the key.
   repeatWithin: Duration.infinity,

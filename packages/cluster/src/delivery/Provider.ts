@@ -65,9 +65,9 @@ export interface Recipient {
   /** Overrides the list's, where messages of several mails travel in one list. */
   readonly mailKey?: string | undefined
   readonly subject?: string | undefined
-  /** Rendered parts by name, e.g. `html` and `text`; for providers that merge no templates. */
+  /** Rendered parts by name, e.g. `html` and `text`. */
   readonly content?: Readonly<Record<string, string>> | undefined
-  /** What the provider merges into the list's template, if it does (`promises.mergesTemplates`). */
+  /** What travels beside the content, e.g. `unsubscribe_url`. We merge templates: no adapter leaves that to its provider yet. */
   readonly parameters?: Readonly<Record<string, unknown>> | undefined
 }
 
@@ -189,8 +189,6 @@ export interface ProviderPromises {
   readonly requestTimeout: Duration.Duration
   /** Most recipients in one list. */
   readonly listSizeMax: number
-  /** Whether the provider merges parameters into templates; if not, content must be rendered. */
-  readonly mergesTemplates: boolean
 }
 
 export class Provider extends Context.Tag("@hikyaku/cluster/delivery/Provider")<Provider, {

@@ -40,8 +40,7 @@ export const sandboxPromises: ProviderPromises = {
   settleTime: Duration.seconds(1),
   longestProcessingTime: Duration.seconds(10),
   requestTimeout: Duration.seconds(10),
-  listSizeMax: defaultSettings.listSizeMax,
-  mergesTemplates: true
+  listSizeMax: defaultSettings.listSizeMax
 }
 
 const make = (options: ProviderMemoryOptions) =>

@@ -155,8 +155,7 @@ const courier = (config: PushConfig) =>
         longestProcessingTime: config.requestTimeout,
         // A new access token may be asked for before.
         requestTimeout: Duration.times(config.requestTimeout, 2),
-        listSizeMax: 1,
-        mergesTemplates: false
+        listSizeMax: 1
       },
       repeatWithin: null,
 

@@ -259,8 +259,7 @@ const courier = (config: SmtpConfig): Effect.Effect<Courier, never, Suppressions
         longestProcessingTime: config.requestTimeout,
         // A little later than the attempt itself gives up.
         requestTimeout: Duration.sum(config.requestTimeout, Duration.seconds(1)),
-        listSizeMax: 1,
-        mergesTemplates: false
+        listSizeMax: 1
       },
       repeatWithin: null,
       accept: (list) => {

@@ -26,8 +26,7 @@ const house = (
       settleTime: Duration.zero,
       longestProcessingTime: Duration.seconds(1),
       requestTimeout: Duration.seconds(1),
-      listSizeMax: 10,
-      mergesTemplates: false
+      listSizeMax: 10
     },
     repeatWithin,
     accept: Effect.succeed,
