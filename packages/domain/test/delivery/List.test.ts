@@ -56,30 +56,33 @@ describe("a list's life (R21, G10)", () => {
     // Chance alone hardly gets there, so that half of the lives begin in doubt; each step is one that can happen.
     const lives = fc.tuple(fc.constantFrom([], [...toDoubt]), fc.array(fc.nat(), { maxLength: 30 }))
     let doubted = 0
-    fc.assert(fc.property(lives, ([before, choices]) => {
-      let state: ListState = { status: "queued", attempt: 0 }
-      // In doubt from a repeat on, until the provider has accepted it or its history shows that nothing was sent.
-      let inDoubt = false
-      const next = (event: ListEvent): void => {
-        const after = listStep(state, event)
-        if (after === null) return
-        if (event._tag === "RepeatDue") inDoubt = true
-        if (event._tag === "SendAccepted" || (state.status === "unknown" && event._tag === "NotDone")) inDoubt = false
-        if (after.status === "uploaded" || after.status === "sending") expect(mayHaveGone(after)).toBe(inDoubt)
-        if (inDoubt && state.status !== "unknown") {
-          doubted++
-          expect(event._tag).not.toBe("DeadlinePassed")
-          expect(event._tag).not.toBe("Refused")
+    fc.assert(
+      fc.property(lives, ([before, choices]) => {
+        let state: ListState = { status: "queued", attempt: 0 }
+        // In doubt from a repeat on, until the provider has accepted it or its history shows that nothing was sent.
+        let inDoubt = false
+        const next = (event: ListEvent): void => {
+          const after = listStep(state, event)
+          if (after === null) return
+          if (event._tag === "RepeatDue") inDoubt = true
+          if (event._tag === "SendAccepted" || (state.status === "unknown" && event._tag === "NotDone")) inDoubt = false
+          if (after.status === "uploaded" || after.status === "sending") expect(mayHaveGone(after)).toBe(inDoubt)
+          if (inDoubt && state.status !== "unknown") {
+            doubted++
+            expect(event._tag).not.toBe("DeadlinePassed")
+            expect(event._tag).not.toBe("Refused")
+          }
+          state = after
         }
-        state = after
-      }
-      for (const event of before) next(event)
-      for (const choice of choices) {
-        const possible = events.filter((event) => listStep(state, event) !== null)
-        const event = possible[choice % possible.length]
-        if (event !== undefined) next(event)
-      }
-    }))
+        for (const event of before) next(event)
+        for (const choice of choices) {
+          const possible = events.filter((event) => listStep(state, event) !== null)
+          const event = possible[choice % possible.length]
+          if (event !== undefined) next(event)
+        }
+      }),
+      { numRuns: 1000 }
+    )
     expect(doubted).toBeGreaterThan(50)
   })
 
