@@ -67,7 +67,7 @@ const kinds = Layer.mergeAll(hostHot(productKind), members, host(campaignKind), 
 
 const relay = Singleton.make(
   "outbox-relay",
-  Effect.flatMap(EventLog, (log) => workLoop("The outbox relay", relayRest, log.relay, relayMax, outboxTopic))
+  Effect.flatMap(EventLog, (log) => workLoop("The outbox relay", relayRest, log.relay, relayMax, outboxTopic, true))
 )
 
 /** A processor per partition, spread over the runners. */
@@ -82,7 +82,8 @@ const events = Layer.unwrapEffect(Effect.map(EventProcessor.make, (processor) =>
           eventsRest,
           processor.step(partition),
           EventProcessor.stepMax,
-          eventsTopic(partition)
+          eventsTopic(partition),
+          true
         )
       ))
   )))

@@ -20,14 +20,16 @@ export const restMax = Duration.millis(500)
 
 /**
  * Repeats `step` for ever; it answers how much it found to do, `plenty` being as much as it takes at once. A failure is
- * logged and tried again, never the end. `topic`: what it is told of where there is a `Nudge`.
+ * logged and tried again, never the end. `topic`: what it is told of where there is a `Nudge`. `takesAll`: a step that finds
+ * less than plenty leaves nothing behind.
  */
 export const workLoop = <E, R>(
   name: string,
   rest: Duration.Duration,
   step: Effect.Effect<number, E, R>,
   plenty: number,
-  topic?: string
+  topic?: string,
+  takesAll = false
 ): Effect.Effect<never, never, R> =>
   Effect.flatMap(Effect.serviceOption(Nudge), (service) => {
     const nudge = topic === undefined ? null : Option.getOrNull(service)
@@ -53,7 +55,10 @@ export const workLoop = <E, R>(
       ),
       Effect.flatMap(([took, found]) => {
         if (found >= plenty) return Effect.yieldNow()
-        return found > 0 ? Effect.sleep(Duration.clamp(took, { minimum: gatherMin, maximum: gatherMax })) : idle
+        if (found === 0) return idle
+        const gathering = Effect.sleep(Duration.clamp(took, { minimum: gatherMin, maximum: gatherMax }))
+        // Nothing is left of what it was told of: it looks again when told, at the end of the shortest rest at the latest.
+        return takesAll && nudge !== null ? Effect.zipRight(gathering, idle) : gathering
       }),
       Effect.catchAllCause((cause) =>
         Effect.logWarning(`${name} failed and goes on`, cause).pipe(

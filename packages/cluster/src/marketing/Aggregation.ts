@@ -1,7 +1,7 @@
 /**
  * What the log means for segments and rules: the catalogue of products as marketing sees it, favourites, and activity per
  * member, product and day. Set statements over a range of offsets, in one transaction with the consumer's own offset: each
- * event counts exactly once, whatever crashes in between.
+ * event counts exactly once, whatever crashes in between. What does not depend on one another goes in one statement.
  */
 import { SqlClient } from "@effect/sql"
 import type { HappeningType } from "@hikyaku/domain/marketing/Event"
@@ -9,11 +9,14 @@ import { Effect } from "effect"
 
 const consumer = "aggregate"
 
+/** The events of the range. */
+const range = `partition = $1 and "offset" > $2 and "offset" <= $3`
+
 /** Products as published, the last word of the range; absent fields keep what they were. */
 const published = `insert into catalogue_product (id, name, price, category, brand, attributes, withdrawn)
 select distinct on (happening->>'product') happening->>'product', happening->>'name', (happening->>'price')::float8,
   happening->>'category', happening->>'brand', coalesce(happening->'attributes', '{}'), false
-from event_log where partition = $1 and "offset" > $2 and "offset" <= $3 and type = 'ProductPublished'
+from event_log where ${range} and type = 'ProductPublished'
 order by happening->>'product', "offset" desc
 on conflict (id) do update set name = excluded.name, price = excluded.price, withdrawn = false,
   category = coalesce(excluded.category, catalogue_product.category),
@@ -23,7 +26,7 @@ on conflict (id) do update set name = excluded.name, price = excluded.price, wit
 const changed = (type: string, set: string) =>
   `update catalogue_product c set ${set} from (
   select distinct on (happening->>'product') happening->>'product' as product, happening as h
-  from event_log where partition = $1 and "offset" > $2 and "offset" <= $3 and type in (${type})
+  from event_log where ${range} and type in (${type})
   order by happening->>'product', "offset" desc
 ) e where c.id = e.product`
 
@@ -31,7 +34,7 @@ const favourited = `insert into favourite (member, product, category, brand, at)
 select last.member, last.product, c.category, c.brand, last.at from (
   select distinct on (happening->>'member', happening->>'product') happening->>'member' as member,
     happening->>'product' as product, at, type
-  from event_log where partition = $1 and "offset" > $2 and "offset" <= $3 and type in ('Favourited', 'Unfavourited')
+  from event_log where ${range} and type in ('Favourited', 'Unfavourited')
   order by happening->>'member', happening->>'product', "offset" desc
 ) last left join catalogue_product c on c.id = last.product where last.type = 'Favourited'
 on conflict (member, product) do update set at = excluded.at`
@@ -39,7 +42,7 @@ on conflict (member, product) do update set at = excluded.at`
 const unfavourited = `delete from favourite f using (
   select distinct on (happening->>'member', happening->>'product') happening->>'member' as member,
     happening->>'product' as product, type
-  from event_log where partition = $1 and "offset" > $2 and "offset" <= $3 and type in ('Favourited', 'Unfavourited')
+  from event_log where ${range} and type in ('Favourited', 'Unfavourited')
   order by happening->>'member', happening->>'product', "offset" desc
 ) last where last.type = 'Unfavourited' and f.member = last.member and f.product = last.product`
 
@@ -51,7 +54,7 @@ from (
     (at at time zone $4)::date as day,
     case type when 'Viewed' then 'viewed' when 'CartAdded' then 'carted' when 'Purchased' then 'bought'
       when 'Returned' then 'returned' else happening->>'feedback' end as activity
-  from event_log where partition = $1 and "offset" > $2 and "offset" <= $3
+  from event_log where ${range}
     and (type in ('Viewed', 'CartAdded', 'Purchased', 'Returned')
       or type = 'MessageFeedback' and happening->>'feedback' in ('delivered', 'opened', 'clicked'))
 ) e left join catalogue_product c on c.id = e.product
@@ -60,19 +63,44 @@ order by e.member, e.activity, e.product, e.day
 on conflict (member, type, product, day) do update
 set count = member_activity.count + excluded.count, last_at = greatest(member_activity.last_at, excluded.last_at)`
 
-/** Each statement with the types of events that it is about. */
-const statements: ReadonlyArray<{ readonly types: ReadonlyArray<HappeningType>; readonly text: string }> = [
-  { types: ["ProductPublished"], text: published },
-  { types: ["PriceChanged"], text: changed("'PriceChanged'", "price = (e.h->>'after')::float8") },
+interface Statement {
+  /** Types of events that it is about. */
+  readonly types: ReadonlyArray<HappeningType>
+  /** `$1` partition, `$2` after, `$3` to, `$4` time zone. */
+  readonly text: string
+  /** What it does to the catalogue: sees only what earlier statements have written of it, or does not look at it. */
+  readonly catalogue?: "writes" | "reads"
+}
+
+const statements: ReadonlyArray<Statement> = [
+  { types: ["ProductPublished"], text: published, catalogue: "writes" },
+  { types: ["PriceChanged"], text: changed("'PriceChanged'", "price = (e.h->>'after')::float8"), catalogue: "writes" },
   {
     types: ["StockLow", "Restocked", "SoldOut"],
-    text: changed("'StockLow', 'Restocked', 'SoldOut'", "available = coalesce((e.h->>'available')::int, 0)")
+    text: changed("'StockLow', 'Restocked', 'SoldOut'", "available = coalesce((e.h->>'available')::int, 0)"),
+    catalogue: "writes"
   },
-  { types: ["ProductWithdrawn"], text: changed("'ProductWithdrawn'", "withdrawn = true") },
-  { types: ["Favourited", "Unfavourited"], text: favourited },
+  { types: ["ProductWithdrawn"], text: changed("'ProductWithdrawn'", "withdrawn = true"), catalogue: "writes" },
+  { types: ["Favourited", "Unfavourited"], text: favourited, catalogue: "reads" },
   { types: ["Unfavourited"], text: unfavourited },
-  { types: ["Viewed", "CartAdded", "Purchased", "Returned", "MessageFeedback"], text: active }
+  { types: ["Viewed", "CartAdded", "Purchased", "Returned", "MessageFeedback"], text: active, catalogue: "reads" }
 ]
+
+/**
+ * Whether statements may run as parts of one, which all see what was there before it: they write different rows, and none
+ * reads what another writes. Favourites that come and those that go are different ones: a range has one last word on each.
+ */
+const independent = (needed: ReadonlyArray<Statement>): boolean => {
+  const writers = needed.filter(({ catalogue }) => catalogue === "writes").length
+  return writers === 0 || writers === 1 && needed.every(({ catalogue }) => catalogue !== "reads")
+}
+
+const inOneStatement = (needed: ReadonlyArray<Statement>): string =>
+  [
+    `with moved as (update consumer_offset set "offset" = $3
+      where consumer = '${consumer}' and partition = $1 and "offset" = $2 returning partition)`,
+    ...needed.map(({ text }, n) => `part${n} as (${text.replaceAll(range, `${range} and exists (select from moved)`)})`)
+  ].join(",\n") + "\nselect exists (select from moved) as moved, $4::text as zone"
 
 /**
  * Takes a partition's events of (after, to] into the aggregates; false when another has taken them before. `types`: those of
@@ -87,15 +115,19 @@ export const aggregate = (
 ) =>
   Effect.flatMap(SqlClient.SqlClient, (sql) => {
     const needed = statements.filter((statement) => statement.types.some((type) => types.has(type)))
-    const move = sql`update consumer_offset set "offset" = ${to}
-        where consumer = ${consumer} and partition = ${partition} and "offset" = ${after} returning partition`
-    const run = (text: string) =>
+    if (independent(needed)) {
+      return Effect.map(
+        sql.unsafe<{ readonly moved: boolean }>(inOneStatement(needed), [partition, after, to, timeZone]),
+        (rows) => rows[0]?.moved === true
+      )
+    }
+    const run = ({ text }: Statement) =>
       sql.unsafe(text, text.includes("$4") ? [partition, after, to, timeZone] : [partition, after, to])
-    if (needed.length === 0) return Effect.map(move, (moved) => moved.length > 0)
     return sql.withTransaction(Effect.gen(function*() {
-      const moved = yield* move
+      const moved = yield* sql`update consumer_offset set "offset" = ${to}
+        where consumer = ${consumer} and partition = ${partition} and "offset" = ${after} returning partition`
       if (moved.length === 0) return false
-      yield* Effect.forEach(needed, ({ text }) => run(text), { discard: true })
+      yield* Effect.forEach(needed, run, { discard: true })
       return true
     }))
   })

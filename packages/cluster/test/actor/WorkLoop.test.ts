@@ -7,7 +7,7 @@ import { settle } from "./CellHouse.ts"
 const rest = Duration.millis(50)
 
 /** A worker of ten pieces at a time; `at` are the instants (ms) at which it looked. */
-const worker = (topic?: string) =>
+const worker = (topic?: string, takesAll = false) =>
   Effect.gen(function*() {
     const at: Array<number> = []
     const work = { left: 0, looking: Effect.void as Effect.Effect<void> }
@@ -19,7 +19,7 @@ const worker = (topic?: string) =>
         return Effect.as(work.looking, found)
       })
     )
-    yield* Effect.forkScoped(workLoop("work", rest, step, 10, topic))
+    yield* Effect.forkScoped(workLoop("work", rest, step, 10, topic, takesAll))
     yield* settle
     return { at, work }
   })
@@ -78,6 +78,27 @@ describe("a worker that looks for work", () => {
       const found = at.length
       yield* pass(300)
       expect(gaps(at).slice(found - 1)).not.toContain(500)
+    }).pipe(Effect.provide(layerMemory)))
+
+  it.scoped("which takes all there is at a time looks again when it is told, not to find nothing", () =>
+    Effect.gen(function*() {
+      const nudge = yield* Nudge
+      const { at, work } = yield* worker("outbox", true)
+      yield* pass(100)
+      at.length = 0
+      work.left = 3
+      nudge.tell("outbox")
+      yield* pass(200)
+      // After it has gathered and rested, and no sooner.
+      expect(gaps(at)).toEqual([20 + 50, 100])
+      at.length = 0
+      work.left = 3
+      nudge.tell("outbox")
+      yield* pass(10)
+      work.left = 3
+      nudge.tell("outbox")
+      yield* pass(20)
+      expect(gaps(at)).toEqual([20])
     }).pipe(Effect.provide(layerMemory)))
 
   it.scoped("does not miss what it is told of while it looks", () =>
