@@ -22,11 +22,16 @@ on conflict (id) do update set name = excluded.name, price = excluded.price, wit
   category = coalesce(excluded.category, catalogue_product.category),
   brand = coalesce(excluded.brand, catalogue_product.brand), attributes = excluded.attributes`
 
+/** What a later publication of the range says anew. */
+const notPublishedLater = `and not exists (select from event_log later where later.partition = $1
+    and later."offset" > event_log."offset" and later."offset" <= $3 and later.type = 'ProductPublished'
+    and later.happening->>'product' = event_log.happening->>'product')`
+
 /** The last price, stock and withdrawal that the range states of a product it knows. */
-const changed = (type: string, set: string) =>
+const changed = (type: string, set: string, unless = "") =>
   `update catalogue_product c set ${set} from (
   select distinct on (happening->>'product') happening->>'product' as product, happening as h
-  from event_log where ${range} and type in (${type})
+  from event_log where ${range} and type in (${type}) ${unless}
   order by happening->>'product', "offset" desc
 ) e where c.id = e.product`
 
@@ -74,13 +79,21 @@ interface Statement {
 
 const statements: ReadonlyArray<Statement> = [
   { types: ["ProductPublished"], text: published, catalogue: "writes" },
-  { types: ["PriceChanged"], text: changed("'PriceChanged'", "price = (e.h->>'after')::float8"), catalogue: "writes" },
+  {
+    types: ["PriceChanged"],
+    text: changed("'PriceChanged'", "price = (e.h->>'after')::float8", notPublishedLater),
+    catalogue: "writes"
+  },
   {
     types: ["StockLow", "Restocked", "SoldOut"],
     text: changed("'StockLow', 'Restocked', 'SoldOut'", "available = coalesce((e.h->>'available')::int, 0)"),
     catalogue: "writes"
   },
-  { types: ["ProductWithdrawn"], text: changed("'ProductWithdrawn'", "withdrawn = true"), catalogue: "writes" },
+  {
+    types: ["ProductWithdrawn"],
+    text: changed("'ProductWithdrawn'", "withdrawn = true", notPublishedLater),
+    catalogue: "writes"
+  },
   { types: ["Favourited", "Unfavourited"], text: favourited, catalogue: "reads" },
   { types: ["Unfavourited"], text: unfavourited },
   { types: ["Viewed", "CartAdded", "Purchased", "Returned", "MessageFeedback"], text: active, catalogue: "reads" }

@@ -1,8 +1,8 @@
 import { SqlClient } from "@effect/sql"
 import { expect, it } from "@effect/vitest"
+import * as PreparedClient from "@hikyaku/cluster/sql/PreparedClient"
 import { Duration, Effect, Layer, Redacted } from "effect"
 import { freshDatabase } from "../../../../test/Database.ts"
-import * as PreparedClient from "../../src/sql/PreparedClient.ts"
 
 /** One connection, so that all statements of a test meet on it. */
 const onOneConnection = <A, E>(

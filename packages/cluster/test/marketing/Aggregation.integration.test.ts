@@ -1,0 +1,100 @@
+import { SqlClient } from "@effect/sql"
+import { expect, it } from "@effect/vitest"
+import { aggregate } from "@hikyaku/cluster/marketing/Aggregation"
+import { eventKey, type Happening } from "@hikyaku/domain/marketing/Event"
+import { Effect, FastCheck as fc } from "effect"
+import { marketingDatabase } from "./MarketingDatabase.ts"
+
+const partition = 3
+const zone = "Asia/Tokyo"
+const start = Date.UTC(2026, 10, 1, 12)
+
+const member = fc.constantFrom("m1", "m2")
+const product = fc.constantFrom("p1", "p2", "p3")
+const price = fc.integer({ min: 1, max: 99 })
+const both = { member, product }
+const happening: fc.Arbitrary<Happening> = fc.oneof(
+  fc.record({ _tag: fc.constant("ProductPublished" as const), product, name: fc.constantFrom("A", "B"), price }),
+  fc.record({ _tag: fc.constant("ProductWithdrawn" as const), product }),
+  fc.record({ _tag: fc.constant("PriceChanged" as const), product, before: price, after: price }),
+  fc.record({ _tag: fc.constant("StockLow" as const), product, available: price }),
+  fc.record({ _tag: fc.constant("SoldOut" as const), product }),
+  fc.record({ _tag: fc.constant("Restocked" as const), product, available: price }),
+  fc.record({ _tag: fc.constant("Favourited" as const), ...both }),
+  fc.record({ _tag: fc.constant("Unfavourited" as const), ...both }),
+  fc.record({ _tag: fc.constant("Viewed" as const), ...both }),
+  fc.record({ _tag: fc.constant("Returned" as const), ...both, quantity: fc.constant(1) })
+)
+/** What is not published yet has no price or stock to be told of. */
+const opening = ["p1", "p2", "p3"].map((product) => ({
+  happening: { _tag: "ProductPublished" as const, product, name: "first", price: 100 },
+  hours: 0,
+  ends: false
+}))
+/** Events with the hours between them, and where the ranges end in which they are taken. */
+const history = fc.array(fc.record({ happening, hours: fc.integer({ min: 0, max: 20 }), ends: fc.boolean() }), {
+  minLength: 1,
+  maxLength: 30
+}).map((events) => [...opening, ...events])
+type History = ReadonlyArray<{ readonly happening: Happening; readonly hours: number; readonly ends: boolean }>
+
+const write = (history: History) =>
+  Effect.flatMap(SqlClient.SqlClient, (sql) => {
+    let at = start
+    return Effect.forEach(history, ({ happening, hours }, offset) => {
+      at += hours * 3_600_000
+      return sql`insert into event_log (partition, "offset", source, event_id, key, type, at, happening, catalogue_version)
+        values (${partition}, ${offset}, 'test', ${String(offset)}, ${eventKey(happening)}, ${happening._tag},
+        to_timestamp(${at / 1_000}::float8), ${JSON.stringify(happening)}::jsonb, 0)`
+    }, { discard: true })
+  })
+
+/** Takes the events of these offsets (the last of each range); by so many processors at once. */
+const take = (history: History, ends: ReadonlyArray<number>, processors: number) =>
+  Effect.gen(function*() {
+    let after = -1
+    for (const to of ends) {
+      const types = new Set(history.slice(after + 1, to + 1).map((each) => each.happening._tag))
+      const taken = yield* Effect.all(
+        Array.from({ length: processors }, () => aggregate(partition, after, to, zone, types)),
+        { concurrency: "unbounded" }
+      )
+      expect(taken.filter((each) => each)).toHaveLength(1)
+      after = to
+    }
+  })
+
+/** The aggregates; categories and brands come from the catalogue as it is when an event is taken. */
+const aggregates = Effect.gen(function*() {
+  const sql = yield* SqlClient.SqlClient
+  const [tables] = yield* sql`select
+    (select coalesce(jsonb_agg(c order by id), '[]') from catalogue_product c) as catalogue,
+    (select coalesce(jsonb_agg(to_jsonb(f) - 'category' - 'brand' order by member, product), '[]') from favourite f) as favourites,
+    (select coalesce(jsonb_agg(to_jsonb(a) - 'category' - 'brand' order by member, type, product, day), '[]')
+      from member_activity a) as activity`
+  return tables
+})
+
+const afresh = Effect.flatMap(SqlClient.SqlClient, (sql) =>
+  Effect.zipRight(
+    sql`truncate catalogue_product, favourite, member_activity`,
+    sql`update consumer_offset set "offset" = -1 where partition = ${partition}`
+  ))
+
+it.layer(marketingDatabase)("aggregation", (it) => {
+  it.effect("R13: events taken in ranges, by several at once, come to the same as one by one (property)", () =>
+    Effect.gen(function*() {
+      const sql = yield* SqlClient.SqlClient
+      for (const events of fc.sample(history, { numRuns: 30, seed: 20_261_127 })) {
+        yield* sql`truncate event_log`
+        yield* write(events)
+        yield* afresh
+        yield* take(events, events.map((_, offset) => offset), 1)
+        const singly = yield* aggregates
+        yield* afresh
+        const last = events.length - 1
+        yield* take(events, events.flatMap(({ ends }, offset) => (ends || offset === last ? [offset] : [])), 3)
+        expect(yield* aggregates, JSON.stringify(events.map((each) => each.happening))).toEqual(singly)
+      }
+    }))
+})
