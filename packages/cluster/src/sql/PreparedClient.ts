@@ -10,7 +10,7 @@
 import type { SqlClient } from "@effect/sql"
 import { PgClient } from "@effect/sql-pg"
 import { SqlError } from "@effect/sql/SqlError"
-import { Duration, Effect, Layer, Redacted } from "effect"
+import { Duration, Effect, type Layer, Redacted } from "effect"
 import pg from "pg"
 import { unnamed } from "./DatabaseSession.ts"
 
