@@ -5,11 +5,11 @@
 import { RunnerAddress, type Runners, type Sharding, ShardingConfig, SqlMessageStorage } from "@effect/cluster"
 import { NodeClusterSocket } from "@effect/platform-node"
 import type { SqlClient } from "@effect/sql"
-import { PgClient } from "@effect/sql-pg"
+import type { PgClient } from "@effect/sql-pg"
 import * as Detector from "@hikyaku/cluster/actor/Detector"
 import { defaultGroup, hotGroup } from "@hikyaku/cluster/actor/Placement"
 import * as RunnerStorage from "@hikyaku/cluster/actor/RunnerStoragePostgres"
-import { unnamed } from "@hikyaku/cluster/sql/DatabaseSession"
+import * as PreparedClient from "@hikyaku/cluster/sql/PreparedClient"
 import { Duration, Layer, Option, type Redacted } from "effect"
 
 export interface NodeAddress {
@@ -39,7 +39,7 @@ export const databaseLayer = (
   url: Redacted.Redacted,
   name: string
 ): Layer.Layer<SqlClient.SqlClient | PgClient.PgClient> =>
-  Layer.orDie(PgClient.layer({ url: unnamed(url), maxConnections: connectionsMax, applicationName: name }))
+  Layer.orDie(PreparedClient.layer({ url, maxConnections: connectionsMax, applicationName: name }))
 
 type ShardingSettings = Partial<ShardingConfig.ShardingConfig["Type"]>
 type Stores = SqlClient.SqlClient | PgClient.PgClient

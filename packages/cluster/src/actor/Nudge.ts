@@ -5,6 +5,7 @@
  */
 import { PgClient } from "@effect/sql-pg"
 import { Context, Duration, Effect, FiberSet, Layer, Stream } from "effect"
+import { randomUUID } from "node:crypto"
 
 /** The outbox has rows. */
 export const outboxTopic = "outbox"
@@ -60,8 +61,13 @@ const makeLocal = () => {
 export const layerMemory: Layer.Layer<Nudge> = Layer.sync(Nudge, () => Nudge.of(makeLocal()))
 
 const channel = "hikyaku_nudge"
-/** Least time between two notifications of one topic: what is told meanwhile is told once, at its end. */
+/** A notification: who tells, then the topics. */
+const originEnd = "|"
+const topicEnd = "\n"
+/** Least time between two notifications of a process: what it tells meanwhile is told once, at its end. */
 const tellInterval = Duration.millis(25)
+/** Topics in one notification: far below the 8,000 bytes that PostgreSQL takes. */
+const topicsMax = 64
 /** How long a listener rests that could not listen. */
 const listenRest = Duration.seconds(1)
 /** How long it listens on one connection: one that breaks says nothing, and would be listened to for ever. */
@@ -72,23 +78,27 @@ const make = (connectionFor: Duration.Duration) =>
     const sql = yield* PgClient.PgClient
     const run = yield* FiberSet.makeRuntime<never>()
     const local = makeLocal()
-    /** Topics that were told of within the interval, and whether again since. */
-    const resting = new Map<string, boolean>()
-    const send = (topic: string): void => {
-      resting.set(topic, false)
-      run(
-        sql`select pg_notify(${channel}, ${topic})`.pipe(
-          // A hint: who misses it looks by themselves.
-          Effect.ignore,
-          Effect.zipRight(Effect.sleep(tellInterval)),
-          Effect.zipRight(Effect.sync(() => {
-            const again = resting.get(topic)
-            resting.delete(topic)
-            if (again === true) send(topic)
-          })),
-          Effect.interruptible
-        )
-      )
+    /** Whoever listens to others hears itself too, and has been told already. */
+    const origin = randomUUID()
+    /** Topics that the others are not told of yet. */
+    const untold = new Set<string>()
+    let telling = false
+    const tellOthers = Effect.gen(function*() {
+      // What one step of this process tells goes together.
+      yield* Effect.yieldNow()
+      while (untold.size > 0) {
+        const topics = [...untold].slice(0, topicsMax)
+        for (const topic of topics) untold.delete(topic)
+        // A hint: who misses it looks by themselves.
+        yield* Effect.ignore(sql`select pg_notify(${channel}, ${`${origin}${originEnd}${topics.join(topicEnd)}`})`)
+        yield* Effect.sleep(tellInterval)
+      }
+      telling = false
+    })
+    const hear = (payload: string): void => {
+      const end = payload.indexOf(originEnd)
+      if (payload.slice(0, Math.max(end, 0)) === origin) return
+      for (const topic of payload.slice(end + 1).split(topicEnd)) local.tell(topic)
     }
     let listening = false
     const listen = () => {
@@ -97,7 +107,7 @@ const make = (connectionFor: Duration.Duration) =>
       run(
         sql.listen(channel).pipe(
           Stream.interruptAfter(connectionFor),
-          Stream.runForEach((topic) => Effect.sync(() => local.tell(topic))),
+          Stream.runForEach((payload) => Effect.sync(() => hear(payload))),
           // Not to be heard from a connection that is gone is no fault, nor is its end.
           Effect.as(Duration.zero),
           Effect.catchAllCause(() => Effect.succeed(listenRest)),
@@ -116,8 +126,10 @@ const make = (connectionFor: Duration.Duration) =>
       },
       tell: (topic) => {
         local.tell(topic)
-        if (resting.has(topic)) resting.set(topic, true)
-        else send(topic)
+        untold.add(topic)
+        if (telling) return
+        telling = true
+        run(Effect.interruptible(tellOthers))
       }
     })
   })

@@ -6,8 +6,12 @@
 import { Duration, Effect, Option } from "effect"
 import { Nudge } from "./Nudge.ts"
 
-/** How long work gathers between two looks that both found some. */
-const gather = Duration.millis(20)
+/**
+ * How long work gathers between two looks that both found some: as long as the last took, within these. When everything is
+ * slow there is more to do at a time, and each look costs less of it.
+ */
+const gatherMin = Duration.millis(20)
+const gatherMax = Duration.millis(100)
 /** How long a worker rests after a failure, doubled up to the maximum. */
 const failureRestMin = Duration.millis(100)
 const failureRestMax = Duration.seconds(5)
@@ -40,14 +44,17 @@ export const workLoop = <E, R>(
     return Effect.sync(() => {
       if (nudge !== null && topic !== undefined) seen = nudge.told(topic)
     }).pipe(
-      Effect.andThen(step),
-      Effect.tap((found) =>
+      Effect.andThen(Effect.timed(step)),
+      Effect.tap(([, found]) =>
         Effect.sync(() => {
           failureRest = failureRestMin
           if (found > 0) idleRest = rest
         })
       ),
-      Effect.flatMap((found) => found >= plenty ? Effect.yieldNow() : found > 0 ? Effect.sleep(gather) : idle),
+      Effect.flatMap(([took, found]) => {
+        if (found >= plenty) return Effect.yieldNow()
+        return found > 0 ? Effect.sleep(Duration.clamp(took, { minimum: gatherMin, maximum: gatherMax })) : idle
+      }),
       Effect.catchAllCause((cause) =>
         Effect.logWarning(`${name} failed and goes on`, cause).pipe(
           Effect.andThen(Effect.suspend(() => {

@@ -36,6 +36,22 @@ describe("a worker that looks for work", () => {
       expect(gaps(at)).toEqual([50, 50, 50, 50, 50, 50, 50, 50])
     }))
 
+  it.scoped("gathers as long as the last look took, within bounds", () =>
+    Effect.gen(function*() {
+      const { at, work } = yield* worker()
+      for (const [looking, gap] of [[10, 10 + 20], [60, 60 + 60], [500, 500 + 100]] as const) {
+        work.looking = Effect.sleep(Duration.millis(looking))
+        work.left = 1_000
+        yield* pass(200)
+        at.length = 0
+        // Some, and less than a whole batch, at each look.
+        work.left = 0
+        const some = Effect.sync(() => work.left = 3).pipe(Effect.zipRight(pass(10)), Effect.repeatN(219))
+        yield* some
+        expect(new Set(gaps(at).slice(2)), `looking takes ${looking} ms`).toEqual(new Set([gap]))
+      }
+    }))
+
   it.scoped("rests longer and longer where it is told, never beyond the bound, and is awake at once when it is", () =>
     Effect.gen(function*() {
       const nudge = yield* Nudge
