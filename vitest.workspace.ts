@@ -43,19 +43,18 @@ export default defineWorkspace([
   mergeConfig(shared, {
     test: {
       name: "cluster",
-      include: ["test/cluster/**/*.test.ts"],
-      exclude: ["test/cluster/Freeze.test.ts"],
+      include: ["test/cluster/**/*.test.ts", "test/soak/Soak.test.ts"],
       globalSetup: ["test/PostgresSetup.ts"],
       testTimeout: bound,
       hookTimeout: bound,
       ...oneByOne
     }
   }),
-  // On demand (`npm run test:failures`): the youngest, which have not run often enough to be relied on by every change.
+  // On demand (`npm run soak -- delivery`): a batch that takes minutes to send.
   mergeConfig(shared, {
     test: {
-      name: "failures",
-      include: ["test/cluster/Freeze.test.ts", "test/soak/**/*.test.ts"],
+      name: "soak",
+      include: ["test/soak/DeliverySoak.test.ts"],
       globalSetup: ["test/PostgresSetup.ts"],
       testTimeout: bound,
       hookTimeout: bound,

@@ -29,8 +29,20 @@ export interface Facts {
   readonly outcomes: ReadonlyMap<TicketId, string>
   /** Why tickets are barred that were given up while they held nothing; kept for longer than any test lasts. */
   readonly tombstones: ReadonlyMap<TicketId, string>
+  /** What was carried out of each command, once for each of its ids, by `executionKey`. */
+  readonly executions: ReadonlyMap<string, ReadonlyArray<Execution>>
   readonly places: Places
 }
+
+/** A command that was carried out: its outcome is a row, whoever heard of it (R3). */
+export interface Execution {
+  readonly tag: string
+  /** See `Places`; not known everywhere. */
+  readonly place: number | undefined
+}
+
+/** Equal for equal commands to one product. */
+export const executionKey = (product: ProductId, hash: string): string => `${hash} ${product}`
 
 /**
  * In which order rows were written, as numbers that are compared within one product: an actor's commits follow one another, so
@@ -39,10 +51,8 @@ export interface Facts {
 export interface Places {
   /** Of the outcomes of adds, by ticket. */
   readonly adds: ReadonlyMap<TicketId, number>
-  /** Of the last change of each ticket's allocation, place in line and tombstone. */
-  readonly allocations: ReadonlyMap<TicketId, number>
+  /** Of the last change of each ticket's place in line. */
   readonly waits: ReadonlyMap<TicketId, number>
-  readonly tombstones: ReadonlyMap<TicketId, number>
   /** Of what came in, by product and the pieces that had come in by then. */
   readonly intakes: ReadonlyMap<ProductId, ReadonlyMap<number, number>>
 }
@@ -113,8 +123,8 @@ const make = (sql: SqlClient.SqlClient): Books => {
         return { rounds: () => rounds, problems }
       }),
     facts: Effect.gen(function*() {
-      const allocations = yield* sql<Allocation & Placed>`select product, ticket::text as ticket, member, quantity,
-        sequence::float8 as sequence, status, xmin::text::float8 as place from allocation order by product, sequence`
+      const allocations = yield* sql<Allocation>`select product, ticket::text as ticket, member, quantity,
+        sequence::float8 as sequence, status from allocation order by product, sequence`
       const waits = yield* sql<Placed & { readonly ticket: string; readonly status: string }>`
         select ticket::text as ticket, status, xmin::text::float8 as place from ticket_wait`
       // Rows of one commit stand in the order in which they were decided: a part of the transaction's number keeps it.
@@ -122,15 +132,23 @@ const make = (sql: SqlClient.SqlClient): Books => {
         Placed & {
           readonly product: string
           readonly command: string
+          readonly hash: string
           readonly tag: string
           readonly takenIn: number | null
         }
-      >`select actor as product, command::text as command, reply->>'_tag' as tag,
+      >`select actor as product, command::text as command, hash, reply->>'_tag' as tag,
           (reply->>'takenIn')::float8 as "takenIn",
           xmin::text::float8 + row_number() over (partition by xmin::text order by tableoid, ctid)::float8 / 100000 as place
         from outcome where kind = 'Product'`
-      const tombstones = yield* sql<Placed & { readonly ticket: string; readonly reason: string }>`
-        select ticket::text as ticket, reason, xmin::text::float8 as place from ticket_tombstone`
+      const tombstones = yield* sql<{ readonly ticket: string; readonly reason: string }>`
+        select ticket::text as ticket, reason from ticket_tombstone`
+      const executions = new Map<string, Array<Execution>>()
+      for (const { hash, place, product, tag } of outcomes) {
+        const key = executionKey(product, hash)
+        const known = executions.get(key)
+        if (known === undefined) executions.set(key, [{ tag, place }])
+        else known.push({ tag, place })
+      }
       const intakes = new Map<ProductId, Map<number, number>>()
       for (const { place, product, takenIn } of outcomes) {
         if (takenIn === null) continue
@@ -138,18 +156,15 @@ const make = (sql: SqlClient.SqlClient): Books => {
         if (known === undefined) intakes.set(product, new Map([[takenIn, place]]))
         else if (!known.has(takenIn)) known.set(takenIn, place)
       }
-      const placesOf = (rows: ReadonlyArray<Placed & { readonly ticket: string }>) =>
-        new Map(rows.map(({ place, ticket }) => [ticket, place]))
       return {
         tombstones: new Map(tombstones.map((row) => [row.ticket, row.reason])),
+        executions,
         allocations: new Map(allocations.map((row) => [row.ticket, row])),
         waits: new Map(waits.map((row) => [row.ticket, row.status])),
         outcomes: new Map(outcomes.map((row) => [row.command, row.tag])),
         places: {
           adds: new Map(outcomes.map(({ command, place }) => [command, place])),
-          allocations: placesOf(allocations),
-          waits: placesOf(waits),
-          tombstones: placesOf(tombstones),
+          waits: new Map(waits.map(({ place, ticket }) => [ticket, place])),
           intakes
         }
       }

@@ -2,17 +2,18 @@
  * Judges short histories as a whole: is there an order of all that was asked of one product, keeping real time, in which a
  * product that serves one after the other would have answered just so? For products whose carts outlast the test.
  */
-import type { ProductId } from "@hikyaku/domain/Identifier"
-import type { ProductCommand, ProductReply } from "@hikyaku/domain/stock/Product"
+import { fingerprint } from "@hikyaku/cluster/actor/Wire"
+import type { ProductId, TicketId } from "@hikyaku/domain/Identifier"
+import type { ProductCommand, ProductReply, ReleaseReason } from "@hikyaku/domain/stock/Product"
 import { judge, type Operation } from "../linearizability/Linearizability.ts"
 import { productModel } from "../linearizability/ProductModel.ts"
-import type { Facts } from "./Books.ts"
+import { type Execution, executionKey, type Facts } from "./Books.ts"
 import { type Attempt, givenUpTags, type History, outcomeTags, replyOf } from "./History.ts"
 
 type ProductOperation = Operation<ProductCommand, ProductReply>
 
-/** Longest history that is judged so, in operations: the search grows with it. */
-const operationsMax = 600
+/** Longest history that is judged so, in operations; ten times what the hottest product of a soak comes to. */
+const operationsMax = 3_000
 /** Steps after which the search is given up. */
 const stepsMax = 200_000
 
@@ -25,7 +26,7 @@ export interface LinearVerdict {
   readonly tooLong: ReadonlyArray<ProductId>
 }
 
-const release = (ticket: string, reason: "Released" | "Cancelled" | "TimedOut"): ProductCommand => ({
+const release = (ticket: TicketId, reason: ReleaseReason): ProductCommand => ({
   _tag: "ReleaseTicket",
   ticket,
   reason
@@ -40,17 +41,6 @@ interface Placed {
   /** Where its row stands among the product's, if it wrote one. */
   readonly place: number | undefined
 }
-
-/** How a ticket's row is marked that was given up for a reason. */
-const closedBy = { Released: "released", Cancelled: "cancelled", TimedOut: "timed_out" } as const
-
-/**
- * Whether giving up for this reason can have changed anything: then the ticket's row is marked so, or its tombstone. What
- * changed nothing and was heard by nobody needs no place in the order.
- */
-const mayHaveEnded = (facts: Facts, ticket: string, reason: keyof typeof closedBy): boolean =>
-  facts.allocations.get(ticket)?.status === closedBy[reason] || facts.waits.get(ticket) === closedBy[reason] ||
-  facts.tombstones.get(ticket) === reason
 
 /** What is on record of an add that nobody heard of: it happened, so it has a place, and its answer is known. */
 const recordedOutcome = (facts: Facts, ticket: string): ProductReply | null => {
@@ -92,35 +82,71 @@ const likelyOrder = (all: ReadonlyArray<Placed>): ReadonlyArray<ProductOperation
     .map(([, { operation }]) => operation)
 }
 
+/** What the attempts at one ticket tell of its being given up for one reason. */
+interface GiveUps {
+  readonly ticket: TicketId
+  readonly reason: ReleaseReason
+  /** Attempts that somebody heard the end of. */
+  readonly heard: Array<Attempt>
+  /** Adds that were told so: by their own outcome, or since their gateway gave the ticket up. */
+  readonly told: Array<Attempt>
+  /** When it can have been asked for first, heard or not. */
+  from: number
+}
+
 /**
- * One operation per add however often it was asked (they are one command), one per attempt to give up (each is a command of
- * its own), and one more that may or may not have happened for every add that its gateway may have given up; of those whose
- * answer nobody heard only what the rows say can have happened, and of equal ones the earliest, which can stand for all.
+ * Giving a ticket up is a command of its own each time, by its owner or by a gateway, and its outcome is a row. So it is known
+ * how often it was done, whoever heard of it: what was heard happened between call and answer, the rest at any time.
  */
-const operationsOf = (attempts: ReadonlyArray<Attempt>, facts: Facts): ReadonlyArray<ProductOperation> => {
+const giveUpsOf = ({ from, heard, reason, ticket, told }: GiveUps, product: ProductId, facts: Facts) => {
+  const input = release(ticket, reason)
+  const rows = [...facts.executions.get(executionKey(product, fingerprint(input))) ?? []]
+    .toSorted((a, b) => (a.place ?? 0) - (b.place ?? 0))
+  const take = (tag: string): Execution | undefined => {
+    const at = rows.findIndex((row) => row.tag === tag)
+    return at < 0 ? undefined : rows.splice(at, 1)[0]
+  }
+  const inTime = (attempts: ReadonlyArray<Attempt>): ReadonlyArray<Placed> =>
+    attempts.toSorted((a, b) => (a.answeredAt ?? 0) - (b.answeredAt ?? 0)).map((attempt) => {
+      const tag = replyOf(attempt)?._tag as ReleaseReason
+      return {
+        operation: { call: attempt.calledAt, input, answer: answered(attempt.answeredAt, { _tag: tag }) },
+        place: take(tag)?.place
+      }
+    })
+  const placed = [...inTime(heard), ...inTime(told)]
+  // Where an add's own outcome says so, it may have been told that, and what was done for it is one of these.
+  const mayBeTold = told.length > 0 && facts.outcomes.get(ticket) === reason
+  for (const { place, tag } of rows) {
+    const answer = mayBeTold ? null : answered(Number.POSITIVE_INFINITY, { _tag: tag as ReleaseReason })
+    placed.push({ operation: { call: from, input, answer }, place })
+  }
+  return placed
+}
+
+/**
+ * One operation per add however often it was asked (they are one command) and one for every time that a ticket was given up; of
+ * what nobody heard of, what is on record.
+ */
+const operationsOf = (
+  product: ProductId,
+  attempts: ReadonlyArray<Attempt>,
+  facts: Facts
+): ReadonlyArray<ProductOperation> => {
   const { places } = facts
   const placed: Array<Placed> = []
   const put = (operation: ProductOperation, place?: number) => placed.push({ operation, place })
-  /** Of the row that giving up for this reason left behind. */
-  const endOf = (ticket: string, reason: keyof typeof closedBy): number | undefined =>
-    facts.allocations.get(ticket)?.status === closedBy[reason]
-      ? places.allocations.get(ticket)
-      : facts.waits.get(ticket) === closedBy[reason]
-      ? places.waits.get(ticket)
-      : facts.tombstones.get(ticket) === reason
-      ? places.tombstones.get(ticket)
-      : undefined
-  const unheard = new Map<string, { readonly call: number; readonly input: ProductCommand; readonly place?: number }>()
-  const putUnheard = (call: number, input: ProductCommand, place?: number) => {
-    const name = JSON.stringify(input)
-    unheard.set(name, {
-      call: Math.min(call, unheard.get(name)?.call ?? call),
-      input,
-      ...(place === undefined ? {} : { place })
-    })
+  const givenUp = new Map<string, GiveUps>()
+  const giveUps = (ticket: TicketId, reason: ReleaseReason, from: number): GiveUps => {
+    const key = `${ticket} ${reason}`
+    const known = givenUp.get(key) ?? { ticket, reason, heard: [], told: [], from }
+    known.from = Math.min(known.from, from)
+    givenUp.set(key, known)
+    return known
   }
   const adds = new Map<string, Array<Attempt>>()
   const restocks = new Map<number, Array<Attempt>>()
+  const unconfirmed = new Map<TicketId, number>()
   for (const attempt of attempts) {
     const { answeredAt, call, calledAt } = attempt
     const reply = replyOf(attempt)
@@ -138,25 +164,22 @@ const operationsOf = (attempts: ReadonlyArray<Attempt>, facts: Facts): ReadonlyA
         break
       }
       case "GiveUp": {
-        const tag = reply?._tag
-        const output: ProductReply | null = tag === "TimedOut" || tag === "Cancelled" || tag === "Released"
-          ? { _tag: tag }
-          : null
-        const input = release(call.ticket, call.reason)
-        const place = endOf(call.ticket, call.reason)
-        if (output !== null) put({ call: calledAt, input, answer: answered(answeredAt, output) }, place)
-        else if (mayHaveEnded(facts, call.ticket, call.reason)) putUnheard(calledAt, input, place)
+        const known = giveUps(call.ticket, call.reason, calledAt)
+        if (givenUpTags.has(reply?._tag ?? "")) known.heard.push(attempt)
         break
       }
       case "Confirm": {
         const { quantity, sequence } = reply ?? {}
         const known = reply?._tag === "Allocated" && sequence !== undefined && quantity === undefined
-        const input: ProductCommand = { _tag: "ConfirmOffer", ticket: call.ticket }
         const place = facts.waits.get(call.ticket) === "confirmed" ? places.waits.get(call.ticket) : undefined
         if (known) {
+          const input: ProductCommand = { _tag: "ConfirmOffer", ticket: call.ticket }
           const output: ProductReply = { _tag: "Allocated", sequence, expiresAt: 0 }
           put({ call: calledAt, input, answer: answered(answeredAt, output) }, place)
-        } else if (place !== undefined) putUnheard(calledAt, input, place)
+        } else if (place !== undefined) {
+          // Of equal ones that nobody heard of the earliest can stand for all.
+          unconfirmed.set(call.ticket, Math.min(calledAt, unconfirmed.get(call.ticket) ?? calledAt))
+        }
         break
       }
       case "ReadStock":
@@ -201,22 +224,18 @@ const operationsOf = (attempts: ReadonlyArray<Attempt>, facts: Facts): ReadonlyA
       put({ call, input, answer: output && answered(Number.POSITIVE_INFINITY, output) }, place)
     }
     for (const each of tries) {
-      const reply = replyOf(each)
-      if (reply !== null && givenUpTags.has(reply._tag)) {
-        const tag = reply._tag as "TimedOut" | "Cancelled" | "Released"
+      const tag = replyOf(each)?._tag ?? ""
+      if (givenUpTags.has(tag)) {
+        const known = giveUps(ticket, tag as ReleaseReason, each.calledAt)
         // To a repeat the gateway may have said no more than how the ticket stands: that gives nothing up.
-        if (tries.length > 1) {
-          if (mayHaveEnded(facts, ticket, tag)) putUnheard(each.calledAt, release(ticket, tag), endOf(ticket, tag))
-        } else {
-          const answer = answered(each.answeredAt, { _tag: tag })
-          put({ call: each.calledAt, input: release(ticket, tag), answer }, endOf(ticket, tag))
-        }
-      } else if (reply === null && mayHaveEnded(facts, ticket, "TimedOut")) {
-        putUnheard(each.calledAt, release(ticket, "TimedOut"), endOf(ticket, "TimedOut"))
-      }
+        if (tries.length === 1) known.told.push(each)
+      } else if (tag === "") giveUps(ticket, "TimedOut", each.calledAt)
     }
   }
-  for (const { call, input, place } of unheard.values()) put({ call, input, answer: null }, place)
+  for (const known of givenUp.values()) placed.push(...giveUpsOf(known, product, facts))
+  for (const [ticket, call] of unconfirmed) {
+    put({ call, input: { _tag: "ConfirmOffer", ticket }, answer: null }, places.waits.get(ticket))
+  }
   return likelyOrder(placed)
 }
 
@@ -235,7 +254,7 @@ export const judgeLinear = (
   let judged = 0
   for (const [product, attempts] of history.byProduct()) {
     if (!products.has(product)) continue
-    const operations = operationsOf(attempts, facts)
+    const operations = operationsOf(product, attempts, facts)
     if (operations.length > operationsMax) {
       tooLong.push(product)
       continue

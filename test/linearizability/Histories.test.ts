@@ -2,11 +2,12 @@
  * The judges of the cluster's histories, on histories that were made up: what a product would have answered is accepted,
  * heard or unheard, and what no product would have answered is found.
  */
+import { fingerprint } from "@hikyaku/cluster/actor/Wire"
 import { makeSeededRandom, type SeededRandom } from "@hikyaku/domain/replay/SeededRandom"
 import type { ProductReply } from "@hikyaku/domain/stock/Product"
 import { commandIdPool } from "@hikyaku/domain/testing"
 import { describe, expect, it } from "vitest"
-import type { Allocation, Facts } from "../cluster/Books.ts"
+import { type Allocation, type Execution, executionKey, type Facts } from "../cluster/Books.ts"
 import { type Attempt, type Call, History, type Reply } from "../cluster/History.ts"
 import { judgeLinear } from "../cluster/Linear.ts"
 import { judgeHistory } from "../cluster/Verdict.ts"
@@ -21,6 +22,7 @@ interface Tale {
   readonly allocations: Map<string, Allocation>
   readonly outcomes: Map<string, string>
   readonly tombstones: Map<string, string>
+  readonly executions: Map<string, Array<Execution>>
 }
 
 /** What the shop answers of what the actor says. */
@@ -30,12 +32,22 @@ const told = (reply: ProductReply): Reply => reply
 const tale = (random: SeededRandom): Tale => {
   const model = productModel(0)
   let { initial: state } = model
-  const made: Tale = { attempts: [], allocations: new Map(), outcomes: new Map(), tombstones: new Map() }
+  const made: Tale = {
+    attempts: [],
+    allocations: new Map(),
+    outcomes: new Map(),
+    tombstones: new Map(),
+    executions: new Map()
+  }
   let instant = 1_000
   const happen = (call: Call, input: Parameters<typeof model.step>[1], mayBeSilent = true): ProductReply => {
     instant += 10
     const { output, state: after } = model.step(state, input)
     state = after
+    if (input._tag === "ReleaseTicket") {
+      const key = executionKey(product, fingerprint(input))
+      made.executions.set(key, [...made.executions.get(key) ?? [], { tag: output._tag, place: undefined }])
+    }
     // Unlike any other instant, and far enough from this one that neighbours overlap.
     const calledAt = instant - random.between(1, 45) - random.next()
     const answeredAt = instant + random.between(1, 45) + random.next()
@@ -96,7 +108,7 @@ const tale = (random: SeededRandom): Tale => {
 }
 
 /** What is wrong with it; `undecided` where the search was given up, as it may be on the way to the proof of a lie. */
-const judged = ({ allocations, attempts, outcomes, tombstones }: Tale): ReadonlyArray<string> => {
+const judged = ({ allocations, attempts, executions, outcomes, tombstones }: Tale): ReadonlyArray<string> => {
   const history = new History()
   history.attempts.push(...attempts.toSorted((a, b) => a.calledAt - b.calledAt))
   const rows = [...allocations.values()].toSorted((a, b) => a.sequence - b.sequence)
@@ -104,9 +116,10 @@ const judged = ({ allocations, attempts, outcomes, tombstones }: Tale): Readonly
     allocations: new Map(rows.map((row) => [row.ticket, row])),
     outcomes,
     tombstones,
+    executions,
     waits: new Map(),
     // In which order the rows were written is not told: the verdict must not rest on it.
-    places: { adds: new Map(), allocations: new Map(), waits: new Map(), tombstones: new Map(), intakes: new Map() }
+    places: { adds: new Map(), waits: new Map(), intakes: new Map() }
   }
   const linear = judgeLinear(history, facts, new Set([product]))
   expect(linear.tooLong).toEqual([])

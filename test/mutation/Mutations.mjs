@@ -312,6 +312,33 @@ export const mutations = [
     replace: "this.needed",
     ...actorTest("Suspicion")
   },
+  {
+    id: "a shard's lock comes back by itself when its session was ended",
+    rule: "R22",
+    file: "packages/cluster/src/sql/AdvisoryLocks.ts",
+    find: "new Set([...asked.keys(), ...owned])",
+    replace: "new Set(asked.keys())",
+    project: "integration",
+    test: "packages/cluster/test/sql/AdvisoryLocks.integration.test.ts"
+  },
+  {
+    id: "a shard's lock that another has taken is given up in time",
+    rule: "R22",
+    file: "packages/cluster/src/sql/AdvisoryLocks.ts",
+    find: "if (since === undefined || now < since + settings.graceMs) return true",
+    replace: "return true",
+    project: "integration",
+    test: "packages/cluster/test/sql/AdvisoryLocks.integration.test.ts"
+  },
+  {
+    id: "a lock whose asker was interrupted is given back",
+    rule: "R25",
+    file: "packages/cluster/src/sql/AdvisoryLocks.ts",
+    find: "[...held].filter((key) => !isWanted(key))",
+    replace: "[...held].filter((key) => !isWanted(key) && key < 0)",
+    project: "integration",
+    test: "packages/cluster/test/sql/AdvisoryLocks.integration.test.ts"
+  },
 
   // --- Stock ---------------------------------------------------------------------------------------------------------
   {

@@ -5,7 +5,7 @@ import { describe, expect, it } from "@effect/vitest"
 import * as Config from "effect/Config"
 import * as Effect from "effect/Effect"
 import { display } from "./Display.ts"
-import { soak, soakTable } from "./Soak.ts"
+import { enough, soak, soakTable } from "./Soak.ts"
 
 const settings = Effect.runSync(Config.all({
   /** How long shoppers shop. */
@@ -25,14 +25,13 @@ describe("G1 G2 G3 G4 G5 G6: a shop whose runners, gateways and database die, st
       for (const problem of judgement.problems.slice(0, 12)) process.stderr.write(`${problem}\n`)
       expect(judgement.problems).toEqual([])
       // It has seen something.
-      expect(Object.values(report.blows).reduce((a, b) => a + b, 0)).toBeGreaterThan(2)
-      expect(judgement.acknowledged).toBeGreaterThan(200 * settings.minutes)
-      expect(judgement.rounds).toBeGreaterThan(15 * settings.minutes)
-      expect(judgement.audited.products).toBeGreaterThan(5)
+      expect(Object.values(report.blows).reduce((a, b) => a + b, 0)).toBeGreaterThanOrEqual(enough.blows)
+      expect(judgement.acknowledged).toBeGreaterThan(enough.acknowledged * settings.minutes)
+      expect(judgement.rounds).toBeGreaterThan(enough.rounds * settings.minutes)
+      expect(judgement.audited.products).toBeGreaterThan(enough.products * settings.minutes)
+      // Every history is judged as a whole, whatever its length.
       const { judged, tooLong, undecided } = judgement.linear
-      expect(judged).toBeGreaterThan(5 * settings.minutes)
-      // What the search gives up has passed the direct checks all the same. How often it does depends on how many calls nobody
-      // heard of fell on one product, so on the machine; most histories must be decided.
-      expect(tooLong.length + undecided.length).toBeLessThanOrEqual(Math.ceil(judged / 4))
+      expect({ tooLong, undecided }).toEqual({ tooLong: [], undecided: [] })
+      expect(judged).toBeGreaterThan(enough.products * settings.minutes)
     }), settings.minutes * 60_000 + beside)
 })

@@ -6,7 +6,7 @@ import { makeSeededRandom } from "@hikyaku/domain/replay/SeededRandom"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Schedule from "effect/Schedule"
-import type { History } from "../cluster/History.ts"
+import { type History, outcomeTags, replyOf } from "../cluster/History.ts"
 import { type Judgement, judgeScene, openScene, startLoad } from "../cluster/Scene.ts"
 import { chaos, type ChaosState, chaosState } from "./Chaos.ts"
 
@@ -38,9 +38,14 @@ const hotVisits = 150
 /** The books are looked at so often: it reads all rows, and there are many after ten minutes. */
 const watchEvery = Duration.seconds(1)
 
+/** What a soak has to have seen before it may end, however slow the machine is: blows in all, the rest for each minute. */
+export const enough = { blows: 3, acknowledged: 200, rounds: 15, products: 6 } as const
+
 /** Takes answers in as they come: a history of ten minutes is too long to be read every second. */
 class Pulse {
   answers = 0
+  /** Tickets whose owner was told an outcome. */
+  readonly acknowledged = new Set<string>()
   stallMs = 0
   waitMs = 0
   private next = 0
@@ -58,8 +63,10 @@ class Pulse {
     const heard = answered.filter(({ answer }) => answer?._tag === "Reply").toSorted((a, b) =>
       (a.answeredMs ?? 0) - (b.answeredMs ?? 0)
     )
-    for (const { answeredMs, calledMs } of heard) {
+    for (const attempt of heard) {
+      const { answeredMs, call, calledMs } = attempt
       this.answers++
+      if (call._tag === "Add" && outcomeTags.has(replyOf(attempt)?._tag ?? "")) this.acknowledged.add(call.ticket)
       this.stallMs = Math.max(this.stallMs, (answeredMs ?? 0) - this.lastMs)
       this.waitMs = Math.max(this.waitMs, (answeredMs ?? 0) - calledMs)
       this.lastMs = answeredMs ?? 0
@@ -92,7 +99,11 @@ export const soak = (options: SoakOptions) =>
           `${bad === 0 ? "" : `, ${bad} FAULTS`}  ${state.now}`
       )
     })
-    yield* chaos(scene, makeSeededRandom(seed), state, () => performance.now() - began >= whole).pipe(
+    const isOver = () =>
+      performance.now() - began >= whole && sum(state.counts) >= enough.blows &&
+      pulse.acknowledged.size > enough.acknowledged * minutes && scene.watch.rounds() > enough.rounds * minutes &&
+      load.short.size > enough.products * minutes
+    yield* chaos(scene, makeSeededRandom(seed), state, isOver).pipe(
       Effect.raceFirst(Effect.zipRight(Effect.repeat(show, Schedule.spaced("1 second")), Effect.never))
     )
     progress("the shoppers end their visits")

@@ -25,14 +25,14 @@ try {
 const { positionals: [workload, ...rest], values } = parsed
 if (rest.length > 0) fail(`One workload at a time, not ${rest[0]} as well`)
 
-/** The test file of a workload, and what it is told by the environment. */
+/** The test file of a workload, the project that it is part of, and what it is told by the environment. */
 const cart = () => {
   if (values.recipients !== undefined) fail("--recipients goes with delivery")
   const minutes = Number(values.minutes ?? 10)
   if (!(minutes > 0 && minutes <= 24 * 60)) fail(`--minutes ${values.minutes}: a number above 0, at most a day`)
   const seed = values.seed ?? String(Date.now() % 1_000_000)
   process.stderr.write(`Soak of ${minutes} min with --seed ${seed}\n`)
-  return ["test/soak/Soak.test.ts", { HIKYAKU_SOAK_MINUTES: String(minutes), HIKYAKU_SOAK_SEED: seed }]
+  return ["test/soak/Soak.test.ts", "cluster", { HIKYAKU_SOAK_MINUTES: String(minutes), HIKYAKU_SOAK_SEED: seed }]
 }
 const delivery = () => {
   if (values.minutes !== undefined || values.seed !== undefined) fail("--minutes and --seed go with cart")
@@ -41,17 +41,17 @@ const delivery = () => {
     fail(`--recipients ${values.recipients}: a whole number from 1000 to 2000000`)
   }
   process.stderr.write(`A batch to ${recipients} recipients, and a realtime mail a second\n`)
-  return ["test/soak/DeliverySoak.test.ts", { HIKYAKU_SOAK_RECIPIENTS: String(recipients) }]
+  return ["test/soak/DeliverySoak.test.ts", "soak", { HIKYAKU_SOAK_RECIPIENTS: String(recipients) }]
 }
 const workloads = { cart, delivery }
 if (!Object.hasOwn(workloads, workload ?? "")) {
   fail(`There is no workload ${workload ?? "of no name"}; there are: ${Object.keys(workloads).join(", ")}`)
 }
-const [file, environment] = workloads[workload]()
+const [file, project, environment] = workloads[workload]()
 
 const { status } = spawnSync(
   "npx",
-  ["vitest", "run", file, "--project=failures", "--disableConsoleIntercept=true"],
+  ["vitest", "run", file, `--project=${project}`, "--disableConsoleIntercept=true"],
   { stdio: "inherit", env: { ...process.env, ...environment } }
 )
 process.exit(status ?? 1)
