@@ -222,20 +222,20 @@ ${refund}
 select count(*)::float8 as n from gone`
 
 /**
- * $1 list, then ids, outcomes, instants and reasons. A bounce was sent: it was tried, and the member's caps count it. On a
- * replay the provider's clock means nothing: the message counts from when its send began.
+ * $1 list, $2 results by delivery: `{id: [outcome, ms since the epoch, reason or null]}`. A bounce was sent: it was tried, and the
+ * member's caps count it. On a replay the provider's clock means nothing: the message counts from when its send began.
+ *
+ * Each delivery of the list looks its result up by its id. As rows to be joined the results were compared one by one with each
+ * delivery whenever the planner took the list for small, which it does until somebody counts it again.
  */
-export const record = `with result as (
-  select * from unnest($2::text[], $3::text[], $4::float8[], $5::text[]) as r(id, outcome, at, reason)
-),
-gone as (
+export const record = `with gone as (
   update delivery d set
-    status = case r.outcome when 'Rejected' then 'failed' else 'sent' end,
-    result = r.outcome, reason = r.reason,
-    sent_at = case when r.outcome = 'Rejected' then null
-      when c.mode = 'logical' then l.sent_at else to_timestamp(r.at / 1000.0) end
-  from result r, delivery_list l, shop_clock c
-  where l.id = $1 and d.id = r.id and d.list_id = l.id and d.status in (${quoted(statusesBefore("sent"))})
+    status = case $2::jsonb -> d.id ->> 0 when 'Rejected' then 'failed' else 'sent' end,
+    result = $2::jsonb -> d.id ->> 0, reason = $2::jsonb -> d.id ->> 2,
+    sent_at = case when $2::jsonb -> d.id ->> 0 = 'Rejected' then null
+      when c.mode = 'logical' then l.sent_at else to_timestamp(($2::jsonb -> d.id ->> 1)::float8 / 1000.0) end
+  from delivery_list l, shop_clock c
+  where l.id = $1 and d.list_id = $1 and $2::jsonb ? d.id and d.status in (${quoted(statusesBefore("sent"))})
   returning d.id, d.member, d.request, d.status, d.sent_at
 ),
 sent as (
