@@ -231,12 +231,13 @@ export const make = Effect.gen(function*() {
 
     facts: query<Fact>(text.facts, [factsMax]),
 
-    relayed: (facts) =>
-      Effect.asVoid(query(text.relayed, [
-        facts.map(({ fact }) => fact._tag),
-        facts.map(({ fact }) => fact.delivery),
-        facts.map(({ applied }) => applied)
-      ])),
+    relayed: (facts) => {
+      const of = (tag: Fact["_tag"]) => facts.filter(({ fact }) => fact._tag === tag)
+      const ids = (some: typeof facts) => some.map(({ fact }) => fact.delivery)
+      const applied = (some: typeof facts) => ids(some.filter((one) => one.applied))
+      const [sent, refunds] = [of("Sent"), of("Refund")]
+      return Effect.asVoid(query(text.relayed, [ids(sent), applied(sent), ids(refunds), applied(refunds)]))
+    },
 
     backlog: (bound) => Effect.map(query<{ readonly n: number }>(text.backlog, [bound]), count)
   })

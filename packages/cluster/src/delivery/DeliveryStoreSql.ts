@@ -119,7 +119,8 @@ reached as materialized (
       when m.suppressions ->> $8 is not null then 'suppressed: ' || (m.suppressions ->> $8)
       when $8 = 'mail' and m.address is null then 'no address'
       when $8 = 'mail' and m.address !~ '^[^[:space:]@]+@[^[:space:]@]+$' then 'not an address'
-      else delivery_stale(p.product, p.parameters, $7)
+      -- A call of its own per row: only where there is something to look up.
+      when p.product is not null then delivery_stale(p.product, p.parameters, $7)
     end as barred
   from picked p left join member m on m.id = p.member
     left join run on run.id = p.run
@@ -282,6 +283,11 @@ gone as (
 ${refund}
 select count(*) from gone`
 
+const marked = (table: string, told: string, applied: string) =>
+  `update ${table} set relay_attempts = relay_attempts + 1,
+  relayed_at = case when delivery = any(${applied}::text[]) then clock_timestamp() end
+where delivery = any(${told}::text[]) and relayed_at is null`
+
 const factColumns = "delivery, member, at, relay_attempts"
 export const facts = `select tag as "_tag", delivery, member, ${ms("at")} as at from (
   (select 'Sent' as tag, ${factColumns} from delivery_sent where relayed_at is null order by relay_attempts, at limit $1)
@@ -289,16 +295,12 @@ export const facts = `select tag as "_tag", delivery, member, ${ms("at")} as at 
   (select 'Refund' as tag, ${factColumns} from delivery_refund where relayed_at is null order by relay_attempts, at limit $1)
 ) f order by relay_attempts, at limit $1`
 
-export const relayed =
-  `with f as (select * from unnest($1::text[], $2::text[], $3::boolean[]) as f(tag, delivery, applied)),
-sent as (
-  update delivery_sent t set relay_attempts = relay_attempts + 1,
-    relayed_at = case when f.applied then clock_timestamp() end
-  from f where f.tag = 'Sent' and t.delivery = f.delivery and t.relayed_at is null
-)
-update delivery_refund t set relay_attempts = relay_attempts + 1,
-  relayed_at = case when f.applied then clock_timestamp() end
-from f where f.tag = 'Refund' and t.delivery = f.delivery and t.relayed_at is null`
+/**
+ * $1 deliveries whose sending was told, $2 those of them of which their members know now; $3 and $4 the same of refunds. No
+ * joins: those compare all with all when the planner takes what is open for little.
+ */
+export const relayed = `with sent as (${marked("delivery_sent", "$1", "$2")})
+${marked("delivery_refund", "$3", "$4")}`
 
 export const backlog = `select delivery_backlog($1)::float8 as n`
 
