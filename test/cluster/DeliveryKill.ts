@@ -43,8 +43,8 @@ export interface DeliveryKillReport {
   readonly realtimeAllMs: ReadonlyArray<number>
   /** Mails that were asked for. */
   readonly due: number
-  /** From each kill until no slot of the killed one was withheld any more, ms. */
-  readonly failoverMs: ReadonlyArray<number>
+  /** From each kill until no slot of the killed one was withheld any more, ms since the epoch. */
+  readonly failovers: ReadonlyArray<{ readonly at: number; readonly until: number }>
 }
 
 /** Number of the last takeover of the mail account of which the log of a member tells; 0 before the first. */
@@ -207,7 +207,7 @@ export const deliveryKill = ({ minutes, progress, recipients, takes }: DeliveryK
       verdict: testimony(sandbox.folder, due, startAt, concurrency, kills),
       realtimeAllMs: testimony(sandbox.folder, due, startAt, concurrency).realtimeMs,
       due: due.size,
-      failoverMs: kills.map((kill) => kill.until - kill.at)
+      failovers: kills
     }
     return report
   })
