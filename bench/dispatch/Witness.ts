@@ -17,6 +17,13 @@ export interface Testimony {
   readonly peak: number
   /** From the end of a request to the start of the next one in its place, while anything due had not begun; ascending, ms. */
   readonly gapsMs: ReadonlyArray<number>
+  /**
+   * The same at any time, from the first due on: a place without a request, and how much of that was while something was due
+   * and outside failovers.
+   */
+  readonly idle: ReadonlyArray<{ readonly from: number; readonly until: number; readonly dueMs: number }>
+  /** Requests under way, and deliveries that were due and had not begun, from each instant until the next. */
+  readonly course: ReadonlyArray<{ readonly at: number; readonly busy: number; readonly waiting: number }>
   /** What the requests took in all by the provider's own record, divided by the limit, ms: no sender could be faster. */
   readonly workMs: number
   readonly duplicates: number
@@ -98,12 +105,19 @@ export const testimony = (
   }
   let [busy, waiting, last, possible, used, peak, worked] = [0, 0, startAt, 0, 0, 0, 0]
   const gapsMs: Array<number> = []
-  /** When the places that are free became so, the first first. */
-  const freed: Array<number> = []
+  const idle: Array<Testimony["idle"][number]> = []
+  const course: Array<Testimony["course"][number]> = []
+  /** When the places that are free became so, the first first, and how long something had been due by then. */
+  const freed: Array<{ readonly at: number; readonly dueMs: number }> = Array.from(
+    { length: concurrency },
+    () => ({ at: startAt, dueMs: 0 })
+  )
+  let dueMs = 0
   // Where a span begins or ends, something is looked at, so that no stretch lies half in it.
   for (const { at, until } of failovers) changes.push({ at, busy: 0, waiting: 0 }, { at: until, busy: 0, waiting: 0 })
   for (const change of changes.toSorted((a, b) => a.at - b.at)) {
     if (waiting > 0 && !failsOver(last)) {
+      dueMs += change.at - last
       possible += (change.at - last) * concurrency
       used += (change.at - last) * busy
     }
@@ -111,12 +125,17 @@ export const testimony = (
     last = change.at
     busy += change.busy
     peak = Math.max(peak, busy)
-    if (change.busy < 0) freed.push(change.at)
+    if (change.busy < 0) freed.push({ at: change.at, dueMs })
     else if (change.busy > 0) {
       const free = freed.shift()
-      if (free !== undefined && waiting > 0 && !failsOver(free)) gapsMs.push(change.at - free)
+      if (free !== undefined) {
+        idle.push({ from: free.at, until: change.at, dueMs: dueMs - free.dueMs })
+        // A place that was never used yet has no request before it.
+        if (free.at > startAt && waiting > 0 && !failsOver(free.at)) gapsMs.push(change.at - free.at)
+      }
     }
     waiting += change.waiting
+    course.push({ at: change.at, busy, waiting })
   }
   return {
     makespanMs: endAt - startAt,
@@ -128,6 +147,8 @@ export const testimony = (
     violations,
     peak,
     gapsMs: gapsMs.toSorted((a, b) => a - b),
+    idle,
+    course,
     workMs: worked / concurrency,
     duplicates: [...copies.values()].reduce((sum, count) => sum + count - 1, 0),
     mailed: copies.size

@@ -13,6 +13,7 @@ import * as Layer from "effect/Layer"
 import * as Redacted from "effect/Redacted"
 import * as Schedule from "effect/Schedule"
 import * as fs from "node:fs/promises"
+import * as path from "node:path"
 import { makeDue, seed, type Sql } from "../../bench/dispatch/Due.ts"
 import { deliveryOf, type MailRequest, type ProviderTimes, sandboxSettings } from "../../bench/dispatch/Mix.ts"
 import { type Testimony, testimony } from "../../bench/dispatch/Witness.ts"
@@ -42,21 +43,24 @@ export interface DeliveryKillReport {
   readonly realtimeAllMs: ReadonlyArray<number>
   /** Mails that were asked for. */
   readonly due: number
-  /** From each kill until no slot of the killed one was withheld any more, ms. */
-  readonly failoverMs: ReadonlyArray<number>
+  /** From each kill until no slot of the killed one was withheld any more, ms since the epoch. */
+  readonly failovers: ReadonlyArray<{ readonly at: number; readonly until: number }>
 }
 
-/** Number of the last takeover of which the log of a member tells; 0 before the first. */
+/** Number of the last takeover of the mail account of which the log of a member tells; 0 before the first. */
 const lastTakeover = (member: Member) =>
   Effect.promise(async () => {
     const text = await fs.readFile(member.log, "utf8").catch(() => "")
-    const epochs = Array.from(text.matchAll(/Dispatching.* epoch=(\d+)/g), ([, epoch]) => Number(epoch))
+    const epochs = Array.from(text.matchAll(/Dispatching account=mail epoch=(\d+)/g), ([, epoch]) => Number(epoch))
     return Math.max(0, ...epochs)
   })
 
 const startSandbox = (takes: ProviderTimes) =>
   Effect.gen(function*() {
-    const folder = yield* temporaryFolder("sandbox")
+    // Kept beside the members' logs where those are.
+    const logs = process.env["HIKYAKU_TEST_LOGS"]
+    const folder = logs === undefined ? yield* temporaryFolder("sandbox") : path.join(logs, "sandbox")
+    yield* Effect.promise(() => fs.mkdir(folder, { recursive: true }))
     const process_ = yield* DemoProcess.start({
       name: "sandbox",
       args: [yield* serverProgram, "sandbox"],
@@ -203,7 +207,7 @@ export const deliveryKill = ({ minutes, progress, recipients, takes }: DeliveryK
       verdict: testimony(sandbox.folder, due, startAt, concurrency, kills),
       realtimeAllMs: testimony(sandbox.folder, due, startAt, concurrency).realtimeMs,
       due: due.size,
-      failoverMs: kills.map((kill) => kill.until - kill.at)
+      failovers: kills
     }
     return report
   })

@@ -618,12 +618,22 @@ export const mutations = [
   {
     id: "nothing is listed that today cannot send",
     rule: "G13",
-    file: "packages/cluster/src/delivery/DispatchTurn.ts",
+    file: "packages/cluster/src/delivery/Unsent.ts",
     find: "batch === null ? null : batch - listed.batch - listed.realtime",
     replace: "null",
     project: "integration",
     test: "packages/cluster/test/delivery/DispatcherMessages.integration.test.ts",
     only: "takes over"
+  },
+  {
+    id: "a dispatcher that is to go dispatches on until another has taken over",
+    rule: "G12",
+    file: "packages/cluster/src/delivery/Dispatcher.ts",
+    find: "settings.handOverMs > 0 && Exit.isInterrupted(exit)",
+    replace: "false",
+    project: "integration",
+    test: "packages/cluster/test/delivery/DispatcherTakeover.integration.test.ts",
+    only: "goes on until"
   },
   {
     id: "a slot lapses no sooner than its request can be over",

@@ -4,7 +4,7 @@ import * as Config from "effect/Config"
 import * as Effect from "effect/Effect"
 import { workMs } from "../../bench/dispatch/Mix.ts"
 import { concurrency, deliveryKill } from "../cluster/DeliveryKill.ts"
-import { deliveryLines, deliveryTable, largeLists } from "./DeliverySoak.ts"
+import { course, deliveryLines, deliveryTable, idleTable, largeLists } from "./DeliverySoak.ts"
 import { display } from "./Display.ts"
 
 const recipients = Effect.runSync(Config.integer("HIKYAKU_SOAK_RECIPIENTS").pipe(Config.withDefault(0)))
@@ -16,7 +16,7 @@ describe.runIf(recipients > 0)("G9 G10 G11 G12: a batch and realtime mails, thro
     Effect.gen(function*() {
       const report = yield* deliveryKill({ recipients, takes: largeLists, minutes, progress: display() })
       const lines = deliveryLines(report, largeLists)
-      process.stderr.write(`\n${deliveryTable(lines)}\n`)
+      process.stderr.write(`\n${deliveryTable(lines)}\n\n${idleTable(report)}\n\n${course(report)}\n`)
       expect(lines.filter(({ passes }) => passes === false)).toEqual([])
     }), minutes * 60_000 + 120_000)
 })

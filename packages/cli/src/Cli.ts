@@ -7,6 +7,7 @@ import { Cause, Console, Effect, Option } from "effect"
 import { audit } from "./commands/Audit.ts"
 import * as Campaign from "./commands/Campaign.ts"
 import * as Cart from "./commands/Cart.ts"
+import * as Contact from "./commands/Contact.ts"
 import * as Delivery from "./commands/Delivery.ts"
 import * as Event from "./commands/Event.ts"
 import * as Member from "./commands/Member.ts"
@@ -22,6 +23,7 @@ const hikyaku = Command.make("hikyaku").pipe(
     Cart.command,
     Event.command,
     Member.command,
+    Contact.command,
     Campaign.command,
     Delivery.command,
     audit

@@ -116,7 +116,7 @@ export type Remainder =
 /** Most groups and lists in one overview, facts or held deliveries in one page of the relay, results or expiries in one statement. */
 export const groupsMax = 500
 export const listsMax = 2_000
-export const factsMax = 200
+export const factsMax = 500
 export const heldMax = 500
 export const resultsMax = 2_000
 export const expiriesMax = 2_000

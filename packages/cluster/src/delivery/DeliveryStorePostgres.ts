@@ -81,6 +81,9 @@ const byId = (a: ListedDelivery, b: ListedDelivery) => a.delivery < b.delivery ?
 const fault = (cause: SqlError.SqlError) =>
   new StoreFault({ reason: cause.cause instanceof Error ? cause.cause.message : cause.message })
 
+/** A foreign text as the store can take it: what it cannot take would be written again for ever. */
+const storable = (text: string): string => text.replaceAll("\u0000", "\ufffd").toWellFormed()
+
 /** Parameters of a list's change, in the order in which `changeSql` names them. */
 const changeParameters = ({ from, id, to, waitMs }: ListChange): ReadonlyArray<unknown> => [
   id,
@@ -92,7 +95,7 @@ const changeParameters = ({ from, id, to, waitMs }: ListChange): ReadonlyArray<u
   to.status === "unknown" ? to.of : mayHaveGone(to) ? "send" : null,
   "uploadId" in to ? to.uploadId : null,
   "sendId" in to ? to.sendId : null,
-  "reason" in to ? to.reason : null,
+  "reason" in to ? storable(to.reason) : null,
   waitMs ?? null
 ]
 
@@ -165,7 +168,7 @@ export const make = Effect.gen(function*() {
       Effect.asVoid(query(text.dropFromList, [
         list,
         dropped.map((one) => one.delivery),
-        dropped.map((one) => one.reason)
+        dropped.map((one) => storable(one.reason))
       ])),
 
     begin: (by, lists) =>
@@ -183,7 +186,7 @@ export const make = Effect.gen(function*() {
 
     close: (change, remainder) =>
       Effect.map(
-        query(text.close, [...changeParameters(change), remainder.status, remainder.reason]),
+        query(text.close, [...changeParameters(change), remainder.status, storable(remainder.reason)]),
         (rows) => rows.length > 0
       ),
 
@@ -198,10 +201,13 @@ export const make = Effect.gen(function*() {
     record: (list, results) =>
       Effect.asVoid(query(text.record, [
         list,
-        results.map((result) => result.deliveryId),
-        results.map((result) => result.outcome),
-        results.map((result) => result.at),
-        results.map((result) => result.reason ?? null)
+        // Of two results for one delivery the first stands.
+        JSON.stringify(Object.fromEntries(
+          results.toReversed().map(({ at, deliveryId, outcome, reason }) => [
+            storable(deliveryId),
+            [outcome, at, reason === undefined ? null : storable(reason)]
+          ])
+        ))
       ])),
 
     postpone: (list, waitMs) => Effect.asVoid(query(text.postpone, [list, waitMs])),
@@ -225,12 +231,13 @@ export const make = Effect.gen(function*() {
 
     facts: query<Fact>(text.facts, [factsMax]),
 
-    relayed: (facts) =>
-      Effect.asVoid(query(text.relayed, [
-        facts.map(({ fact }) => fact._tag),
-        facts.map(({ fact }) => fact.delivery),
-        facts.map(({ applied }) => applied)
-      ])),
+    relayed: (facts) => {
+      const of = (tag: Fact["_tag"]) => facts.filter(({ fact }) => fact._tag === tag)
+      const ids = (some: typeof facts) => some.map(({ fact }) => fact.delivery)
+      const applied = (some: typeof facts) => ids(some.filter((one) => one.applied))
+      const [sent, refunds] = [of("Sent"), of("Refund")]
+      return Effect.asVoid(query(text.relayed, [ids(sent), applied(sent), ids(refunds), applied(refunds)]))
+    },
 
     backlog: (bound) => Effect.map(query<{ readonly n: number }>(text.backlog, [bound]), count)
   })

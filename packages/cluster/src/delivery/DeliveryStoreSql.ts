@@ -119,7 +119,8 @@ reached as materialized (
       when m.suppressions ->> $8 is not null then 'suppressed: ' || (m.suppressions ->> $8)
       when $8 = 'mail' and m.address is null then 'no address'
       when $8 = 'mail' and m.address !~ '^[^[:space:]@]+@[^[:space:]@]+$' then 'not an address'
-      else delivery_stale(p.product, p.parameters, $7)
+      -- A call of its own per row: only where there is something to look up.
+      when p.product is not null then delivery_stale(p.product, p.parameters, $7)
     end as barred
   from picked p left join member m on m.id = p.member
     left join run on run.id = p.run
@@ -222,20 +223,20 @@ ${refund}
 select count(*)::float8 as n from gone`
 
 /**
- * $1 list, then ids, outcomes, instants and reasons. A bounce was sent: it was tried, and the member's caps count it. On a
- * replay the provider's clock means nothing: the message counts from when its send began.
+ * $1 list, $2 results by delivery: `{id: [outcome, ms since the epoch, reason or null]}`. A bounce was sent: it was tried, and the
+ * member's caps count it. On a replay the provider's clock means nothing: the message counts from when its send began.
+ *
+ * Each delivery of the list looks its result up by its id. As rows to be joined the results were compared one by one with each
+ * delivery whenever the planner took the list for small, which it does until somebody counts it again.
  */
-export const record = `with result as (
-  select * from unnest($2::text[], $3::text[], $4::float8[], $5::text[]) as r(id, outcome, at, reason)
-),
-gone as (
+export const record = `with gone as (
   update delivery d set
-    status = case r.outcome when 'Rejected' then 'failed' else 'sent' end,
-    result = r.outcome, reason = r.reason,
-    sent_at = case when r.outcome = 'Rejected' then null
-      when c.mode = 'logical' then l.sent_at else to_timestamp(r.at / 1000.0) end
-  from result r, delivery_list l, shop_clock c
-  where l.id = $1 and d.id = r.id and d.list_id = l.id and d.status in (${quoted(statusesBefore("sent"))})
+    status = case $2::jsonb -> d.id ->> 0 when 'Rejected' then 'failed' else 'sent' end,
+    result = $2::jsonb -> d.id ->> 0, reason = $2::jsonb -> d.id ->> 2,
+    sent_at = case when $2::jsonb -> d.id ->> 0 = 'Rejected' then null
+      when c.mode = 'logical' then l.sent_at else to_timestamp(($2::jsonb -> d.id ->> 1)::float8 / 1000.0) end
+  from delivery_list l, shop_clock c
+  where l.id = $1 and d.list_id = $1 and $2::jsonb ? d.id and d.status in (${quoted(statusesBefore("sent"))})
   returning d.id, d.member, d.request, d.status, d.sent_at
 ),
 sent as (
@@ -282,6 +283,11 @@ gone as (
 ${refund}
 select count(*) from gone`
 
+const marked = (table: string, told: string, applied: string) =>
+  `update ${table} set relay_attempts = relay_attempts + 1,
+  relayed_at = case when delivery = any(${applied}::text[]) then clock_timestamp() end
+where delivery = any(${told}::text[]) and relayed_at is null`
+
 const factColumns = "delivery, member, at, relay_attempts"
 export const facts = `select tag as "_tag", delivery, member, ${ms("at")} as at from (
   (select 'Sent' as tag, ${factColumns} from delivery_sent where relayed_at is null order by relay_attempts, at limit $1)
@@ -289,16 +295,12 @@ export const facts = `select tag as "_tag", delivery, member, ${ms("at")} as at 
   (select 'Refund' as tag, ${factColumns} from delivery_refund where relayed_at is null order by relay_attempts, at limit $1)
 ) f order by relay_attempts, at limit $1`
 
-export const relayed =
-  `with f as (select * from unnest($1::text[], $2::text[], $3::boolean[]) as f(tag, delivery, applied)),
-sent as (
-  update delivery_sent t set relay_attempts = relay_attempts + 1,
-    relayed_at = case when f.applied then clock_timestamp() end
-  from f where f.tag = 'Sent' and t.delivery = f.delivery and t.relayed_at is null
-)
-update delivery_refund t set relay_attempts = relay_attempts + 1,
-  relayed_at = case when f.applied then clock_timestamp() end
-from f where f.tag = 'Refund' and t.delivery = f.delivery and t.relayed_at is null`
+/**
+ * $1 deliveries whose sending was told, $2 those of them of which their members know now; $3 and $4 the same of refunds. No
+ * joins: those compare all with all when the planner takes what is open for little.
+ */
+export const relayed = `with sent as (${marked("delivery_sent", "$1", "$2")})
+${marked("delivery_refund", "$3", "$4")}`
 
 export const backlog = `select delivery_backlog($1)::float8 as n`
 

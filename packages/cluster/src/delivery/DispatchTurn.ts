@@ -4,7 +4,6 @@
  * crash leaves nothing worse than a slot that lapses or a list in doubt.
  * Lists are made, and begin, while the next turn goes on.
  */
-import type { DeliveryClass } from "@hikyaku/domain/delivery/Delivery"
 import {
   type Candidate,
   choose,
@@ -16,10 +15,9 @@ import {
   type Shares
 } from "@hikyaku/domain/delivery/Dispatch"
 import { listStep, mayHaveGone, slotOf } from "@hikyaku/domain/delivery/List"
-import { listSizeOf } from "@hikyaku/domain/delivery/MessageRate"
-import { type Limits, noCounts, type Operation, slotsMax } from "@hikyaku/domain/delivery/RateLimit"
+import { noCounts, type Operation } from "@hikyaku/domain/delivery/RateLimit"
 import type { Speed } from "@hikyaku/domain/delivery/Request"
-import { Clock, Duration, Effect, FiberSet, type Queue } from "effect"
+import { Clock, Duration, Effect, FiberSet, Option, type Queue } from "effect"
 import { ShopClock } from "../actor/ShopClock.ts"
 import { DeliveryStore, expiriesMax, type OpenList, type Overview, type StoreFault } from "./DeliveryStore.ts"
 import type { DispatcherSettings } from "./DispatcherSettings.ts"
@@ -29,6 +27,7 @@ import type { ListRequests, Work } from "./ListRequests.ts"
 import { Provider } from "./Provider.ts"
 import { type Ask, type DeskError, type Grant, neverStarted, type SlotDesk } from "./SlotDesk.ts"
 import { makeStartingLine, type Ready } from "./StartingLine.ts"
+import { listSizeFor, mayList, mayUpload, slotsOf, unsentOf } from "./Unsent.ts"
 
 /** How often due deliveries past their deadline are looked for, ms. */
 const expiryMs = 100
@@ -36,50 +35,12 @@ const expiryMs = 100
 const signOfLifeMs = 4_000
 /** Added to a request's longest time when its slot is asked for, ms: for the clocks of both sides. */
 const slackMs = 250
+/** How often a stopping dispatcher tells which of its requests have ended, ms. */
+const tellMs = 50
 /** How long lists rest that could not begin, ms. */
 const faultMs = 200
 /** The part of its lease that a ready request's slot has left when another one is asked for. */
 const renewal = 0.5
-
-/** Uploaded and not sent yet, at most, where a limit on messages holds sends back: what goes out in so many seconds. */
-const uploadedSeconds = 2
-/** Requests that a list needs: its upload, its send, and a question about it. */
-const requestsOfList = 3
-
-const slotsOf = ({ concurrency: { total, upload } }: Limits): number => Math.min(total ?? slotsMax, upload ?? slotsMax)
-
-/** Recipients of a list by the account's limits: see `listSizeOf`. */
-const listSizeFor = (limits: Limits, wanted: number, { upload: { requestMs } }: Pick<Speed, "upload">): number => {
-  if (limits.messages === undefined) return wanted
-  const { send, total, upload } = limits.perSecond
-  const listsPerSecond = Math.min(
-    (total ?? Number.POSITIVE_INFINITY) / requestsOfList,
-    upload ?? Number.POSITIVE_INFINITY,
-    send ?? Number.POSITIVE_INFINITY,
-    slotsOf(limits) * 1_000 / (requestsOfList * Math.max(1, requestMs))
-  )
-  return listSizeOf(limits.messages, wanted, listsPerSecond)
-}
-
-/** Messages in lists that are not sent, by class: all of them, and those that are at the provider. */
-interface Unsent {
-  readonly listed: Record<DeliveryClass, number>
-  readonly uploaded: Record<DeliveryClass, number>
-}
-/** `uploading`: lists whose uploads are granted, which the others may still tell as queued. */
-const unsentOf = (lists: ReadonlyArray<OpenList>, uploading: ReadonlyMap<string, OpenList>): Unsent => {
-  const unsent: Unsent = { listed: { realtime: 0, batch: 0 }, uploaded: { realtime: 0, batch: 0 } }
-  const add = ({ class: cls, recipients }: OpenList, uploaded: boolean) => {
-    unsent.listed[laneOf(cls)] += recipients
-    if (uploaded) unsent.uploaded[laneOf(cls)] += recipients
-  }
-  for (const list of uploading.values()) add(list, true)
-  for (const list of lists) {
-    const { status } = list.state
-    if (!uploading.has(list.id) && (status === "queued" || status === "uploaded")) add(list, status === "uploaded")
-  }
-  return unsent
-}
 
 export interface Turns {
   /** One turn; answers after how many ms the next one makes sense if nothing happens. */
@@ -123,6 +84,8 @@ export const makeTurns = (
     /** Real time before which asking for slots again is of no use, and by which the actor has to hear from here. */
     let askAt = 0
     let signAt = 0
+    /** Real time from which on the room is asked for again while an earlier owner's requests take part of it. */
+    let roomAskAt = 0
     /** Counts what has happened that a look at the store may find, and when which list was last let go. */
     let news = 0
     const freedAt = new Map<string, number>()
@@ -168,12 +131,21 @@ export const makeTurns = (
         return Effect.ensuring(requests.takeBack(work), Effect.sync(() => letGo(work.list.id)))
       })
 
+    const takeAllBack = (ready: ReadonlyArray<Ready>) =>
+      Effect.forEach(ready, takeBack, { concurrency: "unbounded", discard: true })
+    /** Waits until nothing is under way, and tells of each end soon: somebody else may wait for its slot. */
+    const ended = Effect.timeoutOption(line.ended, Duration.millis(tellMs)).pipe(
+      Effect.zipLeft(Effect.ignore(desk.flush)),
+      Effect.repeat({ until: Option.isSome })
+    )
     // A stopping dispatcher lets its requests end: answers that are on record need not be reconciled.
     yield* Effect.addFinalizer(() =>
       Effect.gen(function*() {
-        const ready = yield* line.close
-        yield* Effect.forEach(ready, takeBack, { concurrency: "unbounded", discard: true }).pipe(
-          Effect.zipRight(line.ended),
+        yield* takeAllBack(yield* line.close).pipe(
+          // What was about to be ready comes too late for the line.
+          Effect.zipRight(FiberSet.awaitEmpty(beside)),
+          Effect.zipRight(Effect.flatMap(line.close, takeAllBack)),
+          Effect.zipRight(ended),
           Effect.interruptible,
           Effect.timeoutOption(Duration.millis(settings.drainMs))
         )
@@ -251,22 +223,6 @@ export const makeTurns = (
       }
       return asks
     })
-
-    /** Messages that each class may still list, so that none is listed long before its turn; null for no limit. */
-    const mayList = (unsent: Unsent): Readonly<Record<DeliveryClass, number | null>> => {
-      const { batch, realtime } = desk.leftOfDay()
-      const { listed } = unsent
-      return {
-        realtime: realtime === null ? null : realtime - listed.realtime,
-        batch: batch === null ? null : batch - listed.batch - listed.realtime
-      }
-    }
-
-    /** Whether a class may upload more: what is uploaded and cannot be sent yet has given its place in the order away. */
-    const mayUpload = (unsent: Unsent, cls: DeliveryClass): boolean => {
-      const perSecond = desk.limits().messages?.perSecond ?? null
-      return perSecond === null || unsent.uploaded[cls] < perSecond * uploadedSeconds
-    }
 
     /** The lists of an overview that are there to be worked on; what is past its deadline is closed. */
     const openLists = (overview: Overview) =>
@@ -377,13 +333,14 @@ export const makeTurns = (
       for (const [list, at] of freedAt) if (at < since) freedAt.delete(list)
       const lists = yield* openLists(overview)
       const unsent = unsentOf(overview.lists, uploading)
-      yield* listing.make(overview.groups, lists, wall, overview.now, since, mayList(unsent))
+      yield* listing.make(overview.groups, lists, wall, overview.now, since, mayList(unsent, desk.leftOfDay()))
 
       const byId = new Map(lists.map((list) => [list.id, list]))
       const input: DispatchInput = readyInput({
         candidates: lists.flatMap((list) => {
           const candidate = candidateOf(list)
-          return candidate === null || (candidate.operation === "upload" && !mayUpload(unsent, candidate.class))
+          return candidate === null ||
+              (candidate.operation === "upload" && !mayUpload(unsent, desk.limits(), candidate.class))
             ? []
             : [candidate]
         }),
@@ -407,11 +364,14 @@ export const makeTurns = (
       )
       const roomAt = desk.roomAt()
       const mayAsk = asks.length > 0 && wall >= askAt
-      if (!desk.hasNews() && wall < signAt && !mayAsk && (roomAt === null || wall < roomAt)) {
+      // An earlier owner that lives still tells how its requests end: what is ready need not wait until they must have.
+      const mayGrow = roomAt !== null && (wall >= roomAt || (line.all().length > 0 && wall >= roomAskAt))
+      if (!desk.hasNews() && wall < signAt && !mayAsk && !mayGrow) {
         return news > since ? 0 : restMs
       }
 
       signAt = wall + signOfLifeMs
+      roomAskAt = wall + settings.idleMs
       const { grants, retryAfterMs } = yield* desk.exchange(asks)
       askAt = retryAfterMs === null ? 0 : wall + Math.min(retryAfterMs, settings.idleMs)
       const fresh = take(grants)

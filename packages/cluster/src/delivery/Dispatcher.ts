@@ -11,7 +11,7 @@
 import { hasEnded, slotParts } from "@hikyaku/domain/delivery/List"
 import type { Speed } from "@hikyaku/domain/delivery/Request"
 import type { MemberCommand, MemberReply } from "@hikyaku/domain/marketing/Member"
-import { Clock, Duration, Effect, Queue } from "effect"
+import { Clock, Duration, Effect, Exit, Queue } from "effect"
 import { ActorClient } from "../actor/ActorClient.ts"
 import type { ActorKind } from "../actor/ActorKind.ts"
 import { ShopClock } from "../actor/ShopClock.ts"
@@ -120,9 +120,23 @@ const reign = <State, Event>(options: DispatcherOptions<State, Event>) =>
         ContentDiffers: (fault) => waitOut("A command to the Provider actor was taken for another", fault)
       })
     )
-    return yield* Effect.forever(
-      Effect.flatMap(step, (restMs) => Effect.timeoutOption(Queue.take(wake), Duration.millis(Math.max(1, restMs))))
+    const turn = Effect.flatMap(
+      step,
+      (restMs) => Effect.timeoutOption(Queue.take(wake), Duration.millis(Math.max(1, restMs)))
     )
+    // Whoever is to go dispatches on until the next one has taken over, which may take it seconds: else nobody would. Without
+    // anything ready or under way there is nothing to bridge.
+    yield* Effect.addFinalizer((exit) =>
+      settings.handOverMs > 0 && Exit.isInterrupted(exit)
+        ? turn.pipe(
+          Effect.repeat({ until: () => turns.busy().length === 0 }),
+          Effect.catchAll((fault) => Effect.logDebug("Handed over", fault)),
+          Effect.interruptible,
+          Effect.timeoutOption(Duration.millis(settings.handOverMs))
+        )
+        : Effect.void
+    )
+    return yield* Effect.forever(turn)
   }).pipe(Effect.scoped)
 
 const waitOut = (what: string, fault: unknown) => Effect.as(Effect.logWarning(what, fault), faultMs)

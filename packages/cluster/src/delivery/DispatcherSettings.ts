@@ -36,6 +36,8 @@ export interface DispatcherSettings {
   /** First and longest wait before a request that could not be made is tried again, ms; doubled in between. */
   readonly retryFirstMs: number
   readonly retryMaxMs: number
+  /** How long a stopping dispatcher that has something to do dispatches on, at the most, until another takes over, ms. */
+  readonly handOverMs: number
   /** How long a stopping dispatcher waits for the answers to its requests, ms. */
   readonly drainMs: number
   /** How often lists of earlier owners are looked for, ms. */
@@ -65,6 +67,7 @@ export const dispatcherDefaults: Omit<DispatcherSettings, "account" | "channels"
   pollsMax: 20,
   retryFirstMs: 200,
   retryMaxMs: 30_000,
+  handOverMs: 3_000,
   drainMs: 5_000,
   claimMs: 5_000,
   relayMs: 100

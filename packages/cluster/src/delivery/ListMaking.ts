@@ -18,7 +18,7 @@ import { freshId, type SlotDesk } from "./SlotDesk.ts"
 const makingMax = 2
 const renderingMax = 2
 /** Lists made before a slot is free for them, by requests that are made ready ahead of their turn. */
-const aheadPart = 0.25
+const aheadPart = 0.5
 /** How long a group rests of which nothing can be listed, ms. */
 const groupRestMs = 500
 

@@ -12,6 +12,15 @@ import { DeliveryStore, type Fact, factsMax, heldMax } from "./DeliveryStore.ts"
 
 /** How long the relay rests after a fault, ms. */
 const faultMs = 500
+/**
+ * After a page of so many the relay rests so many times as long as the page took it: what it tells is not urgent, and the more
+ * there is of it at one time, the less each costs. So mails go out first. After a full page it rests less, or it never caught
+ * up; and never longer than `restMax` ms.
+ */
+const manyFacts = 100
+const restMany = 3
+const restFull = 1
+const restMax = 2_000
 
 const commandOf = (fact: Fact): MemberCommand =>
   fact._tag === "Sent"
@@ -94,7 +103,11 @@ export const makeRelay = <State, Event>(
       )
     const loop = (work: Effect.Effect<number>, page: number, restMs: number): Effect.Effect<never> =>
       Effect.forever(
-        Effect.flatMap(work, (done) => done >= page ? Effect.yieldNow() : Effect.sleep(Duration.millis(restMs)))
+        Effect.flatMap(Effect.timed(work), ([took, done]) => {
+          const share = done >= page ? restFull : done >= manyFacts ? restMany : 0
+          const rest = Math.min(restMax, share * Duration.toMillis(took))
+          return Effect.sleep(Duration.millis(done >= page ? rest : Math.max(restMs, rest)))
+        })
       )
 
     const relay: MemberRelay = {

@@ -117,6 +117,39 @@ describe("outcomes (R19, R21)", () => {
       })
     ))
 
+  it.scopedLive("are told in whatever words: what the store cannot hold does not keep it from taking the rest", () =>
+    inHouse(
+      {},
+      Effect.gen(function*() {
+        const { list, store } = yield* made
+        const rejected = (deliveryId: string, reason: string) => ({
+          deliveryId,
+          outcome: "Rejected" as const,
+          at: 1,
+          reason
+        })
+        yield* store.record("l-1", [
+          rejected("run-batch:run-batch-m0", "no\u0000such \ud800 mailbox"),
+          rejected("run-batch:run-batch-m0", "the first one stands"),
+          rejected("of\u0000nobody\udfff", "?"),
+          rejected("__proto__", "?")
+        ])
+        yield* store.dropFromList("l-1", [{ delivery: "run-batch:run-batch-m1", reason: "\u0000" }])
+        const [row] = yield* deliveries
+        expect(row).toMatchObject({ status: "failed", result: "Rejected", reason: "no\ufffdsuch \ufffd mailbox" })
+        yield* store.begin(first, [list])
+        const from = begun(list)
+        const reason = "refused: \u0000"
+        expect(
+          yield* store.close({ id: list.id, from, to: after(from, { _tag: "Refused", reason }) }, {
+            status: "failed",
+            reason
+          })
+        ).toBe(true)
+        expect(yield* tally).toEqual({ failed: 10 })
+      })
+    ))
+
   it.scopedLive("that close a list leave no delivery open", () =>
     inHouse(
       {},

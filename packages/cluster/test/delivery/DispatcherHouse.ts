@@ -61,6 +61,7 @@ export const settings: DispatcherSettings = {
   statusMaxMs: 200,
   retryFirstMs: 20,
   retryMaxMs: 200,
+  handOverMs: 0,
   drainMs: 0,
   claimMs: 300,
   relayMs: 20

@@ -2,6 +2,7 @@
  * Messages per second and per day (MAIL-3, G9): the sandbox counts them by itself, and refuses what is too much; it is the
  * only judge here.
  */
+import { SqlClient } from "@effect/sql"
 import { it } from "@effect/vitest"
 import { ActorClient } from "@hikyaku/cluster/actor/ActorClient"
 import { DeliveryStore } from "@hikyaku/cluster/delivery/DeliveryStore"
@@ -70,6 +71,31 @@ describe("messages per second", () => {
           const seen = yield* exactlyOnce(55)
           expect(seen.peakMessages.perSecond).toBeLessThanOrEqual(20)
           expect(seen.peakMessages.perDay).toBe(55)
+        })
+      ),
+    60_000
+  )
+
+  it.scopedLive(
+    "are realtime's first: it waits for what is uploaded and under way, not for the batch (G11)",
+    () =>
+      inHouse(
+        allows({ perSecond: 20 }),
+        Effect.gen(function*() {
+          yield* consider(batchOf(200))
+          yield* dispatch({ limits: limited({ perSecond: 20 }) })
+          yield* pollUntil(tally, ({ sent = 0 }) => sent > 0)
+          yield* consider([{ run: "now", member: "quick", class: "realtime" }])
+          const sql = yield* SqlClient.SqlClient
+          const overtaken = sql<{ readonly n: number }>`select count(b.id)::integer as n
+          from delivery r left join delivery b on b.run = 'run-batch' and b.sent_at > r.created_at and b.sent_at <= r.sent_at
+          where r.id = 'now:quick' and r.sent_at is not null group by r.id`
+          const [row] = yield* pollUntil(overtaken, (rows) => rows.length > 0)
+          // What the window of a second and the lists under way hold; of the batch nearly all is still to come.
+          expect(row?.n).toBeLessThanOrEqual(2 * 20)
+          yield* quiet
+          expect(yield* tally).toEqual({ sent: 201 })
+          yield* exactlyOnce(201)
         })
       ),
     60_000

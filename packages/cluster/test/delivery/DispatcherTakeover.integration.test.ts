@@ -1,7 +1,7 @@
 import { it } from "@effect/vitest"
 import { ActorClient } from "@hikyaku/cluster/actor/ActorClient"
 import { providerKind } from "@hikyaku/cluster/delivery/ProviderActor"
-import { Deferred, Effect, FiberId } from "effect"
+import { Deferred, Duration, Effect, Fiber, FiberId, Option } from "effect"
 import { describe, expect } from "vitest"
 import {
   batchOf,
@@ -69,6 +69,46 @@ describe("takeover (G5, G9, G10, R20)", () => {
         expect(yield* tally).toEqual({ sent: 60 })
         yield* exactlyOnce(60)
         expect(yield* view).toMatchObject({ _tag: "ProviderView", takeovers: 2 })
+      })
+    ))
+})
+
+describe("a dispatcher that is to go (G12)", () => {
+  // Whoever had to wait until a request must be over, or to ask the history, would wait for minutes.
+  const house = { ...calm, promises: { longestProcessingTime: Duration.minutes(5) } }
+  const patient = { handOverMs: 600_000, drainMs: 60_000 }
+
+  it.scopedLive("goes on until the next one has taken over, and hands over what it had under way", () =>
+    inHouse(
+      house,
+      Effect.gen(function*() {
+        yield* consider(batchOf(200))
+        const first = yield* dispatch(patient)
+        yield* pollUntil(report, (seen) => seen.requests.upload > 0)
+        const going = yield* Effect.fork(Fiber.interrupt(first))
+        const { requests } = yield* report
+        // Two at a time: more than were under way when it was told to go.
+        yield* pollUntil(report, (seen) => seen.requests.total > requests.total + 4)
+        expect(Option.isNone(yield* Fiber.poll(going))).toBe(true)
+        yield* dispatch()
+        yield* Fiber.join(going)
+        yield* quiet
+        expect(yield* tally).toEqual({ sent: 200 })
+        yield* exactlyOnce(200)
+      })
+    ))
+
+  it.scopedLive("goes at once when there is nothing to do", () =>
+    inHouse(
+      house,
+      Effect.gen(function*() {
+        yield* consider(batchOf(3))
+        const first = yield* dispatch(patient)
+        yield* quiet
+        yield* Fiber.interrupt(first).pipe(
+          Effect.timeoutFail({ duration: "30 seconds", onTimeout: () => new Error("it waits for nobody") })
+        )
+        yield* exactlyOnce(3)
       })
     ))
 })

@@ -120,6 +120,18 @@ describe("links to unsubscribe in mails of requests (RFC 8058)", () => {
           Array.from({ length: 2 }, () => "unsubscribed from the mails of this system")
         )
         yield* House.exactlyOnce(12)
+
+        // Whose owner takes it back is reached again, whoever writes the address how, and by that system alone.
+        yield* decline("ann@shop.example", "erp")
+        const { lift, of } = yield* Effect.provide(Unsubscribed, unsubscribedLayer)
+        expect(yield* lift("mail", "ANN@shop.example", "crm")).toBe(true)
+        expect(yield* lift("mail", "ANN@shop.example", "crm")).toBe(false)
+        expect(yield* of("mail", "Ann@shop.example")).toMatchObject([{ system: "erp" }])
+        yield* ask({ id: "news-3", system: "crm", class: "batch", template: "plain" }, addresses)
+        yield* ask({ id: "other-3", system: "erp", class: "batch", template: "plain" }, addresses)
+        yield* House.quiet
+        expect(to("news-3")).toEqual(addresses)
+        expect(to("other-3")).toEqual(["bob@shop.example"])
       })
     ))
 

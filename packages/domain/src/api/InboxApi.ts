@@ -99,5 +99,17 @@ export const InboxApi = RpcGroup.make(
     payload: { channel: Channel, address: Address },
     success: Schema.Struct({ changed: Schema.Boolean }),
     error: CommonError
+  }),
+  /** Registered systems whose mails the owner of an address has declined (by a mail's link to unsubscribe), and since when. */
+  Rpc.make("contact.unsubscribed", {
+    payload: { channel: Channel, address: Address },
+    success: Schema.Array(Schema.Struct({ system: Schema.String, at: Schema.Number })),
+    error: CommonError
+  }),
+  /** Takes that back for one system, since the owner of the address wants its mails again. `changed`: whether they were declined. */
+  Rpc.make("contact.resubscribe", {
+    payload: { channel: Channel, address: Address, system: Text(128).pipe(Schema.minLength(1)) },
+    success: Schema.Struct({ changed: Schema.Boolean }),
+    error: CommonError
   })
 )

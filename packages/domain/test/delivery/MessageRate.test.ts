@@ -2,7 +2,6 @@
  * Messages per second and per day (MAIL-3, G9), judged by what a provider sees: sends that start anywhere in their lease,
  * through lost answers and takeovers.
  */
-import { run } from "@hikyaku/domain/Actor"
 import type { DeliveryClass } from "@hikyaku/domain/delivery/Delivery"
 import {
   dayDelay,
@@ -13,12 +12,11 @@ import {
   type MessageLimits,
   noMessageLimits
 } from "@hikyaku/domain/delivery/MessageRate"
-import type { ProviderCommand, ProviderReply, SlotEnd, SlotRequest } from "@hikyaku/domain/delivery/ProviderCommand"
-import { providerDecider } from "@hikyaku/domain/delivery/ProviderDecider"
-import type { ProviderState } from "@hikyaku/domain/delivery/ProviderState"
+import type { SlotRequest } from "@hikyaku/domain/delivery/ProviderCommand"
 import { type Limits, unbounded } from "@hikyaku/domain/delivery/RateLimit"
 import fc from "fast-check"
 import { describe, expect, it } from "vitest"
+import { Account, end } from "./Account.ts"
 
 const limitsOf = (messages: Partial<MessageLimits>, marginMs = 0): Limits => ({
   concurrency: unbounded,
@@ -35,31 +33,9 @@ const send = (id: string, messages: number, cls: DeliveryClass = "batch"): SlotR
   endsWithinMs: 2_000,
   messages
 })
-const end = (id: string, wall: number, of: Partial<SlotEnd> = {}): SlotEnd => ({
-  id,
-  startedBy: wall,
-  busyForMs: 0,
-  throttledForMs: null,
-  ...of
-})
-
-class Account {
-  state: ProviderState = providerDecider.initial("mail")
+class Messages extends Account {
   constructor(limits: Limits) {
-    this.send({ _tag: "Configure", limits })
-    this.send({ _tag: "Takeover", owner: "o1", wall: 0 })
-  }
-  send(command: ProviderCommand): ProviderReply {
-    const { decision, state } = run(providerDecider, this.state, command, 0)
-    this.state = state
-    return decision.reply
-  }
-  acquire(wall: number, requests: ReadonlyArray<SlotRequest>, ended: ReadonlyArray<SlotEnd> = [], owner = "o1") {
-    return this.send({ _tag: "AcquireSlots", owner, wall, ended, requests })
-  }
-  granted(wall: number, requests: ReadonlyArray<SlotRequest>, ended: ReadonlyArray<SlotEnd> = [], owner = "o1") {
-    const reply = this.acquire(wall, requests, ended, owner)
-    return reply._tag === "Granted" ? reply.granted.map(({ id }) => id) : []
+    super(limits, "o1")
   }
   view(wall: number) {
     const reply = this.send({ _tag: "ReadProvider", wall })
@@ -70,7 +46,7 @@ class Account {
 
 describe("messages per second", () => {
   it("are counted over a sliding second from the latest start, with the margin", () => {
-    const account = new Account(limitsOf({ perSecond: 100 }, 50))
+    const account = new Messages(limitsOf({ perSecond: 100 }, 50))
     expect(account.granted(0, [send("a", 60), send("b", 40), send("c", 1)])).toEqual(["a", "b"])
     account.acquire(100, [], [end("a", 100), end("b", 100)])
     expect(account.acquire(1_100, [send("c", 1)])).toMatchObject({ _tag: "Wait", retryAfter: 50 })
@@ -78,7 +54,7 @@ describe("messages per second", () => {
   })
 
   it("let a list above the limit go alone, and make all others wait for as long as its messages take", () => {
-    const account = new Account(limitsOf({ perSecond: 100 }))
+    const account = new Messages(limitsOf({ perSecond: 100 }))
     expect(account.granted(0, [send("small", 1)])).toEqual(["small"])
     account.acquire(0, [], [end("small", 0)])
     expect(account.granted(999, [send("big", 250)])).toEqual([])
@@ -89,7 +65,7 @@ describe("messages per second", () => {
   })
 
   it("keep the place of a big list: small ones asked for after it do not eat up what it waits for", () => {
-    const account = new Account(limitsOf({ perSecond: 100 }))
+    const account = new Messages(limitsOf({ perSecond: 100 }))
     account.granted(0, [send("a", 50)], [])
     account.acquire(0, [], [end("a", 0)])
     expect(account.granted(500, [send("big", 80), send("small", 1, "realtime")])).toEqual([])
@@ -97,7 +73,7 @@ describe("messages per second", () => {
   })
 
   it("do not count what the provider refused, or what never started", () => {
-    const account = new Account(limitsOf({ perSecond: 100, perDay: 100 }))
+    const account = new Messages(limitsOf({ perSecond: 100, perDay: 100 }))
     for (const  of of[{ throttledForMs: 0 }, { messages: 0 }, { startedBy: null }]) {
       expect(account.granted(0, [send("a", 100)])).toEqual(["a"])
       account.acquire(0, [], [end("a", 0, of)])
@@ -106,7 +82,7 @@ describe("messages per second", () => {
   })
 
   it("hold sends alone, no other requests", () => {
-    const account = new Account(limitsOf({ perSecond: 1, perDay: 1 }))
+    const account = new Messages(limitsOf({ perSecond: 1, perDay: 1 }))
     account.granted(0, [send("a", 1)])
     expect(account.granted(1, [{ ...send("b", 0), operation: "status" }, { ...send("c", 0), operation: "upload" }]))
       .toEqual(["b", "c"])
@@ -115,7 +91,7 @@ describe("messages per second", () => {
 
 describe("messages per day", () => {
   it("come back a day later, by the quarter hour", () => {
-    const account = new Account(limitsOf({ perDay: 100 }))
+    const account = new Messages(limitsOf({ perDay: 100 }))
     account.granted(10, [send("a", 60)])
     account.acquire(20, [], [end("a", 20)])
     const later = dayPartMs + 5
@@ -128,7 +104,7 @@ describe("messages per day", () => {
   })
 
   it("are known of the past when the limit is set later", () => {
-    const account = new Account(limitsOf({}))
+    const account = new Messages(limitsOf({}))
     account.granted(0, [send("a", 70)])
     account.acquire(0, [], [end("a", 0)])
     account.send({ _tag: "Configure", limits: limitsOf({ perDay: 100 }) })
@@ -137,7 +113,7 @@ describe("messages per day", () => {
   })
 
   it("are kept for realtime as configured: batch leaves them", () => {
-    const account = new Account(limitsOf({ perDay: 100, keptForRealtime: 20 }))
+    const account = new Messages(limitsOf({ perDay: 100, keptForRealtime: 20 }))
     expect(account.granted(0, [send("a", 81), send("b", 80), send("c", 1), send("d", 20, "realtime")])).toEqual([
       "b",
       "d"
@@ -146,17 +122,17 @@ describe("messages per day", () => {
   })
 
   it("do not stop small lists because a big one has to wait for them", () => {
-    const account = new Account(limitsOf({ perDay: 100 }))
+    const account = new Messages(limitsOf({ perDay: 100 }))
     expect(account.granted(0, [send("a", 90), send("b", 20), send("c", 10, "realtime")])).toEqual(["a", "c"])
   })
 
   it("never let a list go that is bigger than a day", () => {
-    const account = new Account(limitsOf({ perDay: 100 }))
+    const account = new Messages(limitsOf({ perDay: 100 }))
     expect(account.acquire(0, [send("a", 101)])).toMatchObject({ _tag: "Wait", retryAfter: dayMs })
   })
 
   it("tell operators what holds a send back, and how much is used", () => {
-    const account = new Account(limitsOf({ perSecond: 50, perDay: 100 }))
+    const account = new Messages(limitsOf({ perSecond: 50, perDay: 100 }))
     account.granted(0, [send("a", 50)])
     account.acquire(0, [], [end("a", 0)])
     expect(account.view(400)).toMatchObject({
@@ -200,7 +176,7 @@ describe("whatever happens (G9, R20)", () => {
         fc.infiniteStream(fc.double({ min: 0, max: 1, noNaN: true, maxExcluded: true })),
         (messages, steps, chance) => {
           const draw = () => chance.next().value ?? 0
-          const account = new Account(limitsOf(messages))
+          const account = new Messages(limitsOf(messages))
           const seen: Array<Sent> = []
           let incarnation = 1
           let wall = 0
@@ -254,7 +230,7 @@ describe("whatever happens (G9, R20)", () => {
   })
 
   it("keeps a bounded book of a day that sends all the time", () => {
-    const account = new Account(limitsOf({ perDay: 1_000_000 }))
+    const account = new Messages(limitsOf({ perDay: 1_000_000 }))
     for (let wall = 0; wall < 2 * dayMs; wall += 60_000) {
       account.granted(wall, [send(`${wall}`, 1)])
       account.acquire(wall, [], [end(`${wall}`, wall)])

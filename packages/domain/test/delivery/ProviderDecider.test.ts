@@ -1,24 +1,10 @@
-import { run } from "@hikyaku/domain/Actor"
-import type { ProviderCommand, ProviderReply, SlotEnd, SlotRequest } from "@hikyaku/domain/delivery/ProviderCommand"
-import { providerDecider, signOfLifeMs, slotsInUse } from "@hikyaku/domain/delivery/ProviderDecider"
-import type { ProviderState } from "@hikyaku/domain/delivery/ProviderState"
-import {
-  type Bounds,
-  type Limits,
-  type Operation,
-  operations,
-  total,
-  unbounded,
-  windowMs
-} from "@hikyaku/domain/delivery/RateLimit"
+import type { SlotRequest } from "@hikyaku/domain/delivery/ProviderCommand"
+import { signOfLifeMs, slotsInUse } from "@hikyaku/domain/delivery/ProviderDecider"
+import { type Operation, operations, total, windowMs } from "@hikyaku/domain/delivery/RateLimit"
 import fc from "fast-check"
 import { describe, expect, it } from "vitest"
+import { Account, end, limitsOf } from "./Account.ts"
 
-const limitsOf = (concurrency: Partial<Bounds>, perSecond: Partial<Bounds> = {}, marginMs = 0): Limits => ({
-  concurrency: { ...unbounded, ...concurrency },
-  perSecond: { ...unbounded, ...perSecond },
-  marginMs
-})
 const request = (id: string, operation: Operation = "upload"): SlotRequest => ({
   id,
   operation,
@@ -26,35 +12,6 @@ const request = (id: string, operation: Operation = "upload"): SlotRequest => ({
   leaseMs: 500,
   endsWithinMs: 10_000
 })
-const end = (id: string, wall: number, of: Partial<SlotEnd> = {}): SlotEnd => ({
-  id,
-  startedBy: wall,
-  busyForMs: 0,
-  throttledForMs: null,
-  ...of
-})
-
-class Account {
-  state: ProviderState = providerDecider.initial("mail")
-  constructor(limits: Limits | null, owner = "a", wall = 0) {
-    if (limits === null) return
-    this.send({ _tag: "Configure", limits })
-    this.send({ _tag: "Takeover", owner, wall })
-  }
-  send(command: ProviderCommand): ProviderReply {
-    const { decision, state } = run(providerDecider, this.state, command, 0)
-    this.state = state
-    return decision.reply
-  }
-  acquire(wall: number, requests: ReadonlyArray<SlotRequest>, ended: ReadonlyArray<SlotEnd> = [], owner = "a") {
-    return this.send({ _tag: "AcquireSlots", owner, wall, ended, requests })
-  }
-  granted(wall: number, requests: ReadonlyArray<SlotRequest>, ended: ReadonlyArray<SlotEnd> = [], owner = "a") {
-    const reply = this.acquire(wall, requests, ended, owner)
-    return reply._tag === "Granted" ? reply.granted.map((grant) => grant.id) : []
-  }
-}
-
 describe("slots (G9, R20)", () => {
   it("grants nothing before limits are set: none is guessed", () => {
     const account = new Account(null)

@@ -2,13 +2,9 @@
  * Slots ahead of their turn: more are granted than requests may be under way, because the owner keeps within the room that
  * it is told. Whether that is enough is judged by what the provider sees, whatever crashes and takeovers lie between.
  */
-import { run } from "@hikyaku/domain/Actor"
 import { type Candidate, choose, type DispatchInput, readyInput } from "@hikyaku/domain/delivery/Dispatch"
-import type { ProviderCommand, ProviderReply, Room, SlotEnd } from "@hikyaku/domain/delivery/ProviderCommand"
-import { providerDecider } from "@hikyaku/domain/delivery/ProviderDecider"
-import type { ProviderState } from "@hikyaku/domain/delivery/ProviderState"
+import type { ProviderReply, Room, SlotEnd } from "@hikyaku/domain/delivery/ProviderCommand"
 import {
-  type Bounds,
   countBy,
   freeSlots,
   type Limits,
@@ -20,12 +16,8 @@ import {
 } from "@hikyaku/domain/delivery/RateLimit"
 import fc from "fast-check"
 import { describe, expect, it } from "vitest"
+import { Account, limitsOf } from "./Account.ts"
 
-const limitsOf = (concurrency: Partial<Bounds>, perSecond: Partial<Bounds> = {}): Limits => ({
-  concurrency: { ...unbounded, ...concurrency },
-  perSecond: { ...unbounded, ...perSecond },
-  marginMs: 0
-})
 const leaseMs = 500
 const endsWithinMs = 4_000
 
@@ -46,17 +38,11 @@ interface Owner {
 
 const noRoom: Room = { total: 0, upload: 0, send: 0, status: 0, history: 0 }
 
-class Account {
-  state: ProviderState = providerDecider.initial("mail")
+class Owners extends Account {
   readonly seen: Array<Seen> = []
   private next = 0
   constructor(readonly limits: Limits) {
-    this.send({ _tag: "Configure", limits })
-  }
-  send(command: ProviderCommand): ProviderReply {
-    const { decision, state } = run(providerDecider, this.state, command, 0)
-    this.state = state
-    return decision.reply
+    super(limits, null)
   }
   takeOver(name: string, wall: number): Owner {
     this.send({ _tag: "Takeover", owner: name, wall })
@@ -120,7 +106,7 @@ describe("slots ahead of their turn (G9, R20)", () => {
         fc.infiniteStream(fc.double({ min: 0, max: 1, noNaN: true })),
         (concurrency, perSecond, ahead, steps, chance) => {
           const draw = () => chance.next().value ?? 0
-          const account = new Account(limitsOf(concurrency, perSecond))
+          const account = new Owners(limitsOf(concurrency, perSecond))
           const owners = [account.takeOver("o1", 0)]
           let wall = 0
           for (const { act, n, pause } of steps) {
@@ -187,7 +173,7 @@ describe("slots ahead of their turn (G9, R20)", () => {
   const realtime = (n: number) => Array.from({ length: n }, () => ({ operation: "upload" as const, realtime: true }))
 
   it("grants as many more as asked for, twice as many for realtime, and tells the room", () => {
-    const account = new Account(limitsOf({ total: 2 }))
+    const account = new Owners(limitsOf({ total: 2 }))
     const owner = account.takeOver("o1", 0)
     expect(account.ask(owner, 0, batch(9), 3)).toMatchObject({ _tag: "Granted", room: { total: 2 }, roomAfter: null })
     expect(owner.ready.size).toBe(5)
@@ -196,7 +182,7 @@ describe("slots ahead of their turn (G9, R20)", () => {
   })
 
   it("tells a new owner the room that the slots of the one before leave, and when it grows", () => {
-    const account = new Account(limitsOf({ total: 4 }))
+    const account = new Owners(limitsOf({ total: 4 }))
     account.ask(account.takeOver("o1", 0), 0, batch(3), 0)
     const next = account.takeOver("o2", 100)
     expect(account.ask(next, 100, batch(9), 0)).toMatchObject({
@@ -211,7 +197,7 @@ describe("slots ahead of their turn (G9, R20)", () => {
   })
 
   it("has no room for an operation that the provider pushed back, and half of it after that", () => {
-    const account = new Account(limitsOf({ total: 4 }))
+    const account = new Owners(limitsOf({ total: 4 }))
     const owner = account.takeOver("o1", 0)
     account.ask(owner, 0, batch(1), 0)
     account.tell(owner, 10, [{ id: "0", startedBy: 5, busyForMs: 0, throttledForMs: 1_000 }])

@@ -2,6 +2,7 @@
 import { Contacts } from "@hikyaku/cluster/delivery/Contacts"
 import { Notices } from "@hikyaku/cluster/delivery/Notices"
 import { Suppressions } from "@hikyaku/cluster/delivery/Suppressions"
+import { Unsubscribed } from "@hikyaku/cluster/delivery/Unsubscribed"
 import { Unavailable } from "@hikyaku/domain/api/ApiError"
 import { InboxApi, noticesDefault } from "@hikyaku/domain/api/InboxApi"
 import { Effect, Stream } from "effect"
@@ -16,6 +17,7 @@ export const layer = InboxApi.toLayer(Effect.gen(function*() {
   const notices = yield* Notices
   const contacts = yield* Contacts
   const suppressions = yield* Suppressions
+  const unsubscribed = yield* Unsubscribed
   return InboxApi.of({
     "inbox.list": ({ before, limit, member, unreadOnly }) =>
       Effect.all({
@@ -47,6 +49,13 @@ export const layer = InboxApi.toLayer(Effect.gen(function*() {
       suppressions.lift(channel, address).pipe(
         Effect.map((changed) => ({ changed })),
         Effect.catchTag("SuppressionFault", unavailable)
+      ),
+    "contact.unsubscribed": ({ address, channel }) =>
+      Effect.catchTag(unsubscribed.of(channel, address), "SqlError", (fault) => unavailable({ reason: fault.message })),
+    "contact.resubscribe": ({ address, channel, system }) =>
+      unsubscribed.lift(channel, address, system).pipe(
+        Effect.map((changed) => ({ changed })),
+        Effect.catchTag("SqlError", (fault) => unavailable({ reason: fault.message }))
       )
   })
 }))

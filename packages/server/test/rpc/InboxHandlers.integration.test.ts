@@ -86,4 +86,20 @@ layer(house, { excludeTestServices: true })("RTM-7 inbox", (it) => {
       const [row] = yield* sql<{ readonly n: number }>`select count(*)::int as n from contact where member = 'm3'`
       expect(row?.n).toBe(Contacts.contactsMax)
     }).pipe(Effect.provide(TestApi.webSocketClient)))
+
+  it.effect("lifts what keeps an address from being reached: a suppression, and a system's mails that were declined", () =>
+    Effect.gen(function*() {
+      const { contact } = yield* Hikyaku
+      const sql = yield* PgClient.PgClient
+      yield* sql`insert into address_suppression (channel, address, cause, reason) values ('mail', 'x@shop.example', 'hard bounce', '')`
+      yield* sql`insert into address_unsubscribed (channel, address, system, delivery) values ('mail', 'x@shop.example', 'crm', 'd')`
+      const x = { channel: "mail", address: "X@shop.example" } as const
+      expect(yield* contact.suppressed({ channel: "mail", addresses: [x.address] })).toHaveLength(1)
+      expect(yield* contact.unsubscribed(x)).toMatchObject([{ system: "crm" }])
+      expect(yield* contact.unsuppress(x)).toEqual({ changed: true })
+      expect(yield* contact.resubscribe({ ...x, system: "erp" })).toEqual({ changed: false })
+      expect(yield* contact.resubscribe({ ...x, system: "crm" })).toEqual({ changed: true })
+      expect(yield* contact.suppressed({ channel: "mail", addresses: [x.address] })).toEqual([])
+      expect(yield* contact.unsubscribed(x)).toEqual([])
+    }).pipe(Effect.provide(TestApi.webSocketClient)))
 })
