@@ -121,6 +121,28 @@ describe("G16: validation reports every fault with its path and a hint", () => {
     ])
   })
 
+  it("a fault of the form does not hide those of the meaning beside it, and makes none up", () => {
+    const { segment: _, ...without } = minimal
+    expect(faults({
+      ...without,
+      priority: 5_000,
+      trigger: { _tag: "Event", event: "PriceChanged", when: "event.aftr < 3" },
+      content: { en: { mail: { ...mail, subject: "{{ product.nmae }}" } } }
+    })).toEqual([
+      "priority: Expected a number between 0 and 1000, actual 5000",
+      "segment: is missing",
+      "trigger.when: event has no field aftr (characters 6 to 10) (did you mean after?)",
+      "content.en.mail: {{ product.nmae }} has no value: nothing gives it (did you mean product.name?)"
+    ])
+    expect(faults({ ...minimal, channels: ["line", "fax"] })).toEqual([
+      "channels[1]: \"fax\" is not one of mail, line, push, onsite"
+    ])
+    expect(faults({ ...minimal, content: { en: 3 } })).toHaveLength(1)
+    expect(faults({ ...minimal, trigger: { _tag: "Event" }, memberFilter: "x.y" })).toEqual([
+      "trigger.event: is missing"
+    ])
+  })
+
   it("parameters that the trigger does not give", () => {
     const subject = "{{ parameters.beffore }} {{ parameters.headline }} {{ parameters.after }}"
     expect(faults({ ...minimal, content: { en: { mail: { ...mail, subject } } } })).toEqual([
