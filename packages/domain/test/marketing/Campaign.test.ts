@@ -5,6 +5,7 @@ import { encodeCampaign, validateCampaign } from "@hikyaku/domain/marketing/Camp
 import { showPath } from "@hikyaku/domain/marketing/DocumentFault"
 import { Terms } from "@hikyaku/domain/marketing/Member"
 import { Either, Schema } from "effect"
+import { readFileSync } from "node:fs"
 import { describe, expect, it } from "vitest"
 import { example, exampleNames, exampleText } from "./CampaignExamples.ts"
 
@@ -337,5 +338,7 @@ describe("versions", () => {
     expect(Object.keys(schema.$defs.CampaignDefinition.properties)).toEqual(Object.keys(CampaignDefinition.fields))
     expect(schema.$defs.CampaignDefinition.additionalProperties).toBe(false)
     expect(schema.$defs.Segment.anyOf.length).toBeGreaterThan(10)
+    const published = readFileSync(new URL("../../../../docs/campaign.schema.json", import.meta.url), "utf8")
+    expect(JSON.parse(published), "docs/campaign.schema.json: write campaignJsonSchema() there").toEqual(schema)
   })
 })
