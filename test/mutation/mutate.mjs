@@ -27,7 +27,8 @@ if (chosen.length === 0) {
 const copyTree = async () => {
   const copy = await fs.mkdtemp(path.join(os.tmpdir(), `hikyaku-test-${process.pid}-mutation-`))
   await fs.chmod(copy, 0o755)
-  const skip = new Set(["node_modules", "dist", ".git", ".cache"])
+  // Databases of benches and demos are in `.hikyaku`: large, and they may change while they are read.
+  const skip = new Set(["node_modules", "dist", ".git", ".cache", ".hikyaku"])
   await fs.cp(root, copy, { recursive: true, filter: (file) => !skip.has(path.basename(file)) })
   const modules = path.join(copy, "node_modules")
   await fs.mkdir(modules)
