@@ -121,7 +121,7 @@ export const expectInvariants = (report: DemoReport, sql: SqlClient.SqlClient) =
     // Campaigns by price and by stock, and caps that decide.
     const runs = (campaign: string) => report.campaigns.find(({ id }) => id === campaign)?.runs ?? 0
     expect(runs("price-drop")).toBeGreaterThan(0)
-    expect(runs("last-ones") + runs("back-in-stock")).toBeGreaterThan(0)
+    expect(runs("last-one") + runs("back-in-stock")).toBeGreaterThan(0)
     expect(report.campaignRuns).toBe(yield* number("select count(*) from run"))
     expect(report.rejected["Capped"] ?? 0).toBeGreaterThan(0)
     expect(report.membersConsidered).toBe(yield* number("select sum(considered) from run"))

@@ -118,13 +118,13 @@ const segmentProbes = (members: number): ReadonlyArray<Probe> => {
       name: `count: ${name}`,
       bound,
       whole: true,
-      probe: Effect.suspend(() => run(countSegment(segment, ["mail"], Date.now())))
+      probe: Effect.suspend(() => run(countSegment(segment, Date.now())))
     },
     {
       name: `sample: ${name}`,
       bound,
       whole: true,
-      probe: Effect.suspend(() => run(sampleSegment(segment, ["mail"], Date.now(), 20, "seed")))
+      probe: Effect.suspend(() => run(sampleSegment(segment, Date.now(), 20, "seed")))
     }
   ]
   const viewed = (

@@ -28,6 +28,20 @@ const sourcesTest = {
 }
 const audit = "packages/cluster/src/stock/Audit.ts"
 const auditTest = { project: "integration", test: "packages/cluster/test/stock/Audit.integration.test.ts" }
+const imports = "packages/cluster/src/marketing/EventImport.ts"
+const importTest = (only) => ({
+  project: "integration",
+  test: "packages/server/test/rpc/EventImport.integration.test.ts",
+  only
+})
+const sweep = "packages/cluster/src/actor/Sweep.ts"
+const sweepTest = (only) => ({ ...actorTest("Sweep"), only })
+const trial = "packages/cluster/src/marketing/RunTrial.ts"
+const trialTest = (only) => ({
+  project: "integration",
+  test: "packages/cluster/test/marketing/RunTrial.integration.test.ts",
+  only
+})
 
 export const mutations = [
   // --- The journal: the fence, outcomes, the outbox -----------------------------------------------------------------
@@ -875,11 +889,131 @@ export const mutations = [
     replace: "c.available as stock",
     project: "integration",
     test: "packages/cluster/test/marketing/OnlineRetail.integration.test.ts"
+  },
+
+  // --- Imports of events: each counts once, and none goes on over a gap ---------------------------------------------
+  {
+    id: "import: its row moves in the commit that appends",
+    rule: "G3",
+    file: imports,
+    find: "sql.withTransaction(append(id, first, events, last))",
+    replace: "append(id, first, events, last)",
+    ...importTest("lost between the append and the count")
+  },
+  {
+    id: "import: what was taken before is left out",
+    rule: "G3",
+    file: imports,
+    find: "events.slice(before.lines + 1 - first)",
+    replace: "events",
+    ...importTest("takes each event once")
+  },
+  {
+    id: "import: a gap is refused",
+    rule: "G16",
+    file: imports,
+    find: "const gap = first > before.lines + 1",
+    replace: "const gap = false",
+    ...importTest("a gap, a finished import")
+  },
+  {
+    id: "import: what is finished takes no more",
+    rule: "G16",
+    file: imports,
+    find: "(before.finished && end > before.lines)",
+    replace: "false",
+    ...importTest("a gap, a finished import")
+  },
+  {
+    id: "import: one has its turn at a time",
+    rule: "R23",
+    file: imports,
+    find: "        yield* turn\n",
+    replace: "",
+    ...importTest("many at once fill no more")
+  },
+  {
+    id: "import: looks for room in its turn",
+    rule: "R23",
+    file: imports,
+    find: "        yield* fits\n",
+    replace: "",
+    ...importTest("many at once fill no more")
+  },
+
+  // --- Sweeps: what a page of a run is told rests on a commit, and on actors of this process ------------------------
+  {
+    id: "sweep: answers only what was committed",
+    rule: "R1 R5",
+    file: sweep,
+    find: "if (verdicts[i]?._tag === \"Committed\") replies.set",
+    replace: "replies.set",
+    ...sweepTest("R1, R5: answers nothing for whom somebody else wrote")
+  },
+  {
+    id: "sweep: actors of other processes",
+    rule: "R8",
+    file: sweep,
+    find: ".filter((actor) => hosts(home(actor)))",
+    replace: "",
+    ...sweepTest("R8: leaves alone")
+  },
+  {
+    id: "sweep: actors in cells of their own",
+    rule: "R8",
+    file: sweep,
+    find: "if (base.fence.cell !== home(actor)) continue",
+    replace: "",
+    ...sweepTest("R8: leaves alone")
+  },
+  {
+    id: "sweep: another history of the store",
+    rule: "R5",
+    file: sweep,
+    find: "if (generation() !== history) return replies",
+    replace: "",
+    ...sweepTest("R4, R5: says nothing when nobody knows")
+  },
+  {
+    id: "sweep: no commit after its time",
+    rule: "R6",
+    file: sweep,
+    find: "clock.real() + deadlineDefault",
+    replace: "Number.MAX_SAFE_INTEGER",
+    ...sweepTest("R6: no instant before")
+  },
+  {
+    id: "sweep: each is decided under its own catch",
+    rule: "R10",
+    file: sweep,
+    find: "} catch {\n          continue",
+    replace: "} catch (cause) {\n          throw cause",
+    ...sweepTest("R10: what breaks the decider")
+  },
+  {
+    id: "sweep: what is no command reaches nobody",
+    rule: "R10",
+    file: sweep,
+    find: "|| !isCommand(command)",
+    replace: "",
+    ...sweepTest("R10: what breaks the decider")
+  },
+
+  // --- Trials: counted is who would be sent to ----------------------------------------------------------------------
+  {
+    id: "trial: says why members are left out",
+    rule: "G18",
+    file: trial,
+    find: "leftOut[verdict.reason] = (leftOut[verdict.reason] ?? 0) + 1",
+    replace: "leftOut[verdict.stage] = (leftOut[verdict.stage] ?? 0) + 1",
+    ...trialTest("a run sends to whom the count says")
+  },
+  {
+    id: "trial: judges on the terms of the run",
+    rule: "G7",
+    file: trial,
+    find: "terms: termsOf(definition, shop)",
+    replace: "terms: { ...termsOf(definition, shop), globalCaps: [] }",
+    ...trialTest("a run sends to whom the count says")
   }
 ]
-
-/*
- * Left out, because something else keeps their promise and they only save time: the look-up of old ids before they are decided
- * and the dropping of states after an unknown commit (a repeat's commit is `Known`, one on an old base `Stale`, and both come
- * back to be looked up), and the lock that lets one relay work at a time (a second one waits for the first one's rows).
- */

@@ -27,7 +27,8 @@ if (chosen.length === 0) {
 const copyTree = async () => {
   const copy = await fs.mkdtemp(path.join(os.tmpdir(), `hikyaku-test-${process.pid}-mutation-`))
   await fs.chmod(copy, 0o755)
-  const skip = new Set(["node_modules", "dist", ".git", ".cache"])
+  // Databases of benches and demos are in `.hikyaku`: large, and they may change while they are read.
+  const skip = new Set(["node_modules", "dist", ".git", ".cache", ".hikyaku"])
   await fs.cp(root, copy, { recursive: true, filter: (file) => !skip.has(path.basename(file)) })
   const modules = path.join(copy, "node_modules")
   await fs.mkdir(modules)
@@ -45,8 +46,8 @@ const copyTree = async () => {
   return copy
 }
 
-/** Runs tests of a copy; what their report says, or null when they did not end by themselves. */
-const runTests = async (copy, project, files) => {
+/** Runs tests of a copy, those named alone if any are; what their report says, or null when they did not end by themselves. */
+const runTests = async (copy, project, files, only) => {
   const report = path.join(copy, "report.json")
   await fs.rm(report, { force: true })
   const child = spawn(process.execPath, [
@@ -58,6 +59,7 @@ const runTests = async (copy, project, files) => {
     files.length > 1 ? "0" : "1",
     "--reporter=json",
     `--outputFile=${report}`,
+    ...(only === undefined ? [] : ["--testNamePattern", only]),
     ...files
   ], { cwd: copy, stdio: ["ignore", "ignore", "pipe"], detached: true })
   let said = ""
@@ -72,14 +74,14 @@ const runTests = async (copy, project, files) => {
   return { numFailedTests, numPassedTests, testResults, said }
 }
 
-const mutate = async (copy, { file, find, project, replace, test }) => {
+const mutate = async (copy, { file, find, only, project, replace, test }) => {
   const place = path.join(copy, file)
   const source = await fs.readFile(place, "utf8")
   const parts = source.split(find)
   if (parts.length !== 2) return `STALE: its text is found ${parts.length - 1} times`
   await fs.writeFile(place, parts.join(replace))
   try {
-    const result = await runTests(copy, project, [test])
+    const result = await runTests(copy, project, [test], only)
     if (result === null) return "killed (hangs)"
     if (result.numFailedTests > 0) return "killed"
     // Nothing ran: the edit is no program, or the set-up fails, which shows nothing about the check.
@@ -94,14 +96,22 @@ const rows = []
 let failed = false
 try {
   // A test that fails anyway kills everything: first all of them must pass on what is not changed.
-  for (const project of new Set(chosen.map((each) => each.project))) {
-    const files = [...new Set(chosen.filter((each) => each.project === project).map(({ test }) => test))]
-    const result = await runTests(copies[0], project, files)
+  const suites = new Map(
+    chosen.map(({ only, project }) => [JSON.stringify([project, only ?? null]), { only, project }])
+  )
+  for (const { only, project } of suites.values()) {
+    const files = [
+      ...new Set(chosen.filter((each) => each.project === project && each.only === only).map(({ test }) => test))
+    ]
+    const result = await runTests(copies[0], project, files, only)
     const reached = new Set((result?.testResults ?? []).map(({ name }) => path.relative(copies[0], name)))
     const missing = files.filter((file) => !reached.has(file))
-    if (result === null || result.numFailedTests > 0 || missing.length > 0) {
+    const none = result !== null && result.numPassedTests === 0
+    if (result === null || result.numFailedTests > 0 || missing.length > 0 || none) {
       const bad = (result?.testResults ?? []).filter(({ status }) => status !== "passed").map(({ name }) => name)
-      process.stderr.write(`Without any mutation these fail or are missing: ${[...bad, ...missing].join(", ")}\n`)
+      const which = only === undefined ? "" : ` (those named ${only})`
+      const what = none && bad.length === 0 ? [`no test of ${files.join(", ")} ran`] : [...bad, ...missing]
+      process.stderr.write(`Without any mutation these fail or are missing${which}: ${what.join(", ")}\n`)
       failed = true
     }
   }

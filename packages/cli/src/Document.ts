@@ -12,6 +12,24 @@ const aliasMax = 100
 /** Whether an argument means a file rather than the id of something stored. */
 export const isFile = (argument: string): boolean => /\.(json|ya?ml)$/i.test(argument) || argument.includes("/")
 
+/** Deepest nesting that is sent: more than any definition has, less than what stops the connection. */
+const nestingMax = 40
+
+/** What no document can hold and no connection carries unchanged, or null. */
+const faultIn = (document: unknown): string | null => {
+  let level: ReadonlyArray<unknown> = [document]
+  for (let depth = 0; level.length > 0; depth++) {
+    if (depth > nestingMax) return `is nested deeper than ${nestingMax}`
+    const below: Array<unknown> = []
+    for (const each of level) {
+      if (typeof each === "string" && !each.isWellFormed()) return "holds a lone surrogate (half of a character)"
+      if (typeof each === "object" && each !== null) { for (const value of Object.values(each)) below.push(value) }
+    }
+    level = below
+  }
+  return null
+}
+
 const reason = (error: unknown): string => (error instanceof Error ? error.message : String(error))
 
 const text = (path: string): Effect.Effect<string, CliFailure, FileSystem.FileSystem> =>
@@ -19,7 +37,11 @@ const text = (path: string): Effect.Effect<string, CliFailure, FileSystem.FileSy
     const files = yield* FileSystem.FileSystem
     const { size } = yield* files.stat(path)
     if (size > fileMax) return yield* misused(`${path} is larger than ${fileMax} bytes`)
-    return yield* files.readFileString(path)
+    const bytes = yield* files.readFile(path)
+    return yield* Effect.try({
+      try: () => new TextDecoder("utf-8", { fatal: true }).decode(bytes),
+      catch: () => misused(`${path} is not UTF-8 text: save it in that encoding.`)
+    })
   }).pipe(
     Effect.catchTags({
       SystemError: (error) =>
@@ -32,16 +54,13 @@ const text = (path: string): Effect.Effect<string, CliFailure, FileSystem.FileSy
     })
   )
 
-/** The document in a file. */
-export const read = (path: string): Effect.Effect<unknown, CliFailure, FileSystem.FileSystem> =>
-  Effect.flatMap(text(path), (source) => {
-    if (path.toLowerCase().endsWith(".json")) {
-      return Effect.try({
-        try: (): unknown => JSON.parse(source),
-        catch: (error) => misused(`${path} is not valid JSON: ${reason(error)}`)
-      })
-    }
-    return Effect.try({
+const parse = (path: string, source: string): Effect.Effect<unknown, CliFailure> =>
+  path.toLowerCase().endsWith(".json")
+    ? Effect.try({
+      try: (): unknown => JSON.parse(source),
+      catch: (error) => misused(`${path} is not valid JSON: ${reason(error)}`)
+    })
+    : Effect.try({
       try: (): unknown => {
         const document = parseDocument(source, { strict: true, uniqueKeys: true })
         const [first] = document.errors
@@ -50,4 +69,13 @@ export const read = (path: string): Effect.Effect<unknown, CliFailure, FileSyste
       },
       catch: (error) => misused(`${path} is not valid YAML: ${reason(error)}`)
     })
-  })
+
+/** The document in a file. */
+export const read = (path: string): Effect.Effect<unknown, CliFailure, FileSystem.FileSystem> =>
+  text(path).pipe(
+    Effect.flatMap((source) => parse(path, source)),
+    Effect.filterOrElse(
+      (document) => faultIn(document) === null,
+      (document) => misused(`${path} ${faultIn(document)}.`)
+    )
+  )

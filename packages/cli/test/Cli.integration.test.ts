@@ -39,7 +39,7 @@ layer(TestApi.layer(), { excludeTestServices: true })("hikyaku", (it) => {
       return { code: Exit.isSuccess(exit) ? 0 : Cli.codeOf(exit.cause), ...text() }
     })
 
-  const file = (name: string, content: string) =>
+  const file = (name: string, content: string | Uint8Array) =>
     Effect.gen(function*() {
       const folder = yield* temporaryFolder("cli")
       const place = path.join(folder, name)
@@ -165,6 +165,15 @@ content: { en: { mail: { subject: Hello, html: <p>Hello</p>, text: Hello } } }
       const faulty = yield* hikyaku("campaign", "validate", bad)
       expect(faulty).toMatchObject({ code: codes.refused, err: expect.stringContaining("did you mean priority") })
       expect((yield* hikyaku("campaign", "validate", yield* file("x.yaml", "a: [1"))).err).toContain("not valid YAML")
+      const cannot = [
+        ["deep.json", `${"[".repeat(5_000)}${"]".repeat(5_000)}`, "nested deeper than 40"],
+        ["lone.json", "{\"id\": \"weekly\", \"name\": \"\\ud800\"}", "lone surrogate"],
+        ["latin.yaml", Uint8Array.from([...new TextEncoder().encode("name: caf"), 0xe9]), "not UTF-8"]
+      ] as const
+      for (const [name, content, why] of cannot) {
+        const refused = yield* hikyaku("campaign", "validate", yield* file(name, content))
+        expect(refused, name).toMatchObject({ code: codes.usage, err: expect.stringContaining(why) })
+      }
       expect((yield* hikyaku("campaign", "apply", good, "--author", "ann")).out).toContain("Version 1 is stored")
       expect((yield* hikyaku("campaign", "apply", good)).out).toContain("Nothing to do")
       expect((yield* hikyaku("campaign", "pause", "weekly")).out).toContain("weekly is paused")
@@ -203,9 +212,12 @@ content: { en: { mail: { subject: Hello, html: <p>Hello</p>, text: Hello } } }
           version === 2 ? "current" : "past"
         })`
       }
-      yield* sql`insert into member (id, version, writer, cell, epoch, clock, joined, withdrawn, language, attributes, consents,
-          suppressions, holds, stats, decisions)
-        values ('reader', 1, 'w', 'c', 0, now(), true, false, 'en', '{}', '{"mail": true}', '{}', '[]', '{}', 1)`
+      const stats = JSON.stringify({ responses: {}, hours: null, objections: 0 })
+      for (const [id, address] of [["reader", "reader@shop.example"], ["homeless", null]] as const) {
+        yield* sql`insert into member (id, version, writer, cell, epoch, clock, joined, withdrawn, language, address, attributes,
+            consents, suppressions, holds, stats, decisions)
+          values (${id}, 1, 'w', 'c', 0, now(), true, false, 'en', ${address}, '{}', '{"mail": true}', '{}', '[]', ${stats}::jsonb, 1)`
+      }
       const differs = yield* hikyaku("campaign", "diff", "drop", "--from", "1", "--to", "2")
       expect(differs).toMatchObject({ code: 0, out: expect.stringMatching(/content\.en\.mail\.subject.*Cheaper/u) })
       expect((yield* hikyaku("campaign", "diff", two)).out).toContain("Nothing differs")
@@ -224,7 +236,11 @@ content: { en: { mail: { subject: Hello, html: <p>Hello</p>, text: Hello } } }
       expect(message).toMatchObject({ code: 0, out: expect.stringContaining("Much cheaper, reader") })
       expect(message.out).toContain("<p>80</p>")
       expect((yield* hikyaku("campaign", "preview", two, "--member", "reader")).code).toBe(codes.refused)
-      expect((yield* hikyaku("campaign", "count", one)).out).toContain("1 members can be reached")
+      const counted = yield* hikyaku("campaign", "count", one, "--parameter", "after=80")
+      expect(counted).toMatchObject({ code: 0, out: expect.stringContaining("would send to 1 of 2 members: 1 mail") })
+      expect(counted.out).toContain("Left out: 1 NoChannel")
+      const sampled = yield* hikyaku("campaign", "sample", one)
+      expect(sampled).toMatchObject({ code: 0, out: expect.stringMatching(/reader +en +mail/) })
       expect(yield* hikyaku("campaign", "rollback", "drop", "--to", "1", "--author", "ann")).toMatchObject({
         code: 0,
         out: expect.stringContaining("it says what version 1 said")

@@ -6,9 +6,25 @@ import { refused } from "../Failure.ts"
 import { counts, print, table } from "../Output.ts"
 import { eventMember, faultsTable, invalid, productOption, subject, subjectOf } from "./CampaignSubject.ts"
 
+const parameters = Options.keyValueMap("parameter").pipe(
+  Options.withDescription("What the event would give, e.g. --parameter before=100; may be repeated."),
+  Options.optional
+)
+/** Numbers as numbers. */
+const parametersOf = (given: Option.Option<Iterable<readonly [string, string]>>) =>
+  Object.fromEntries(
+    [...Option.getOrElse(given, () => [])].map(([name, text]) => [
+      name,
+      text !== "" && Number.isFinite(Number(text)) ? Number(text) : text
+    ])
+  )
+
+const leftOutLine = (leftOut: Readonly<Record<string, number>>): string =>
+  Object.keys(leftOut).length === 0 ? "" : `\nLeft out: ${counts(leftOut)}`
+
 export const count = Command.make(
   "count",
-  { ...connection, subject, product: productOption, eventMember },
+  { ...connection, subject, product: productOption, eventMember, parameters },
   (call) =>
     Effect.gen(function*() {
       const of = yield* subjectOf(call.subject)
@@ -16,22 +32,30 @@ export const count = Command.make(
         hikyaku.campaign.count({
           of,
           product: Option.getOrUndefined(call.product),
-          eventMember: Option.getOrUndefined(call.eventMember)
+          eventMember: Option.getOrUndefined(call.eventMember),
+          parameters: parametersOf(call.parameters)
         }))
       if (answer._tag === "Invalid") return yield* invalid(call.subject, answer.faults)
       yield* print(
         call,
         answer,
-        `${answer.reachable.toLocaleString("en")} members can be reached: ${counts(answer.channels)}`
+        `A run would send to ${answer.reachable.toLocaleString("en")} of ${
+          answer.judged.toLocaleString("en")
+        } members: ${counts(answer.channels)}${leftOutLine(answer.leftOut)}${
+          answer.judged < answer.members
+            ? `\nThe segment has ${answer.members.toLocaleString("en")} members; these were drawn at random.`
+            : ""
+        }`
       )
     })
-).pipe(Command.withDescription("How many members a campaign would reach."))
+).pipe(Command.withDescription("How many members a run would send to, and why not to the others."))
 
 export const sample = Command.make("sample", {
   ...connection,
   subject,
   product: productOption,
   eventMember,
+  parameters,
   limit: Options.integer("limit").pipe(Options.withDescription("Default 10."), Options.withDefault(10))
 }, (call) =>
   Effect.gen(function*() {
@@ -41,15 +65,17 @@ export const sample = Command.make("sample", {
         of,
         product: Option.getOrUndefined(call.product),
         eventMember: Option.getOrUndefined(call.eventMember),
+        parameters: parametersOf(call.parameters),
         limit: call.limit
       }))
     if (answer._tag === "Invalid") return yield* invalid(call.subject, answer.faults)
     yield* print(
       call,
       answer,
-      table(["member", "language", "channels"], answer.members.map((m) => [m.id, m.language, m.channels.join(", ")]))
+      table(["member", "language", "channels"], answer.members.map((m) => [m.id, m.language, m.channels.join(", ")])) +
+        leftOutLine(answer.leftOut)
     )
-  })).pipe(Command.withDescription("Some of the members a campaign would reach."))
+  })).pipe(Command.withDescription("Some of the members a run would send to."))
 
 export const preview = Command.make("preview", {
   ...connection,
@@ -60,28 +86,17 @@ export const preview = Command.make("preview", {
     Options.withDescription("Default: the campaign's first."),
     Options.optional
   ),
-  parameters: Options.keyValueMap("parameter").pipe(
-    Options.withDescription("What the event would give, e.g. --parameter before=100; may be repeated."),
-    Options.optional
-  )
+  parameters
 }, (call) =>
   Effect.gen(function*() {
     const of = yield* subjectOf(call.subject)
-    const parameters = Object.fromEntries(
-      [...Option.getOrElse(call.parameters, () => [] as ReadonlyArray<readonly [string, string]>)].map((
-        [name, text]
-      ) => [
-        name,
-        text !== "" && Number.isFinite(Number(text)) ? Number(text) : text
-      ])
-    )
     const answer = yield* connected(call, (hikyaku) =>
       hikyaku.campaign.preview({
         of,
         member: call.member,
         product: Option.getOrUndefined(call.product),
         channel: Option.getOrUndefined(call.channel),
-        parameters
+        parameters: parametersOf(call.parameters)
       }))
     if (answer._tag === "Invalid") return yield* invalid(call.subject, answer.faults)
     const { channel, faults, language, parts } = answer.message

@@ -258,18 +258,21 @@ returning id`
 
 /**
  * What is to be judged again, and why it need not be: what a paused run or campaign has asked for stays held, what a cancelled
- * one has asked for or what no longer holds of its product is dropped without asking its member.
+ * one has asked for or what no longer holds of its product is dropped without asking its member. Paused ones are listed once,
+ * not looked up for every delivery, and the clock is read once: so a page is read in the order of `delivery_held`, to its end.
  */
-export const held = `select d.id as delivery, d.member, coalesce(
-    (select 'the campaign was cancelled' from campaign c where c.id = d.campaign and c.status = 'cancelled'),
-    (select 'the run was cancelled' from run r where r.id = d.run and r.status = 'cancelled'),
-    delivery_stale(d.product, d.parameters, d.class)) as stale
-from delivery d
-where d.status = 'due' and d.held and d.not_before <= shop_now() and d.deadline > shop_now()
-  and d.channel = any($1::text[])
-  and (select r.status from run r where r.id = d.run) is distinct from 'paused'
-  and (select c.status from campaign c where c.id = d.campaign) is distinct from 'paused'
-order by d.not_before limit $2`
+export const held = `with page as materialized (
+  select d.id, d.member, d.run, d.campaign, d.product, d.parameters, d.class, d.not_before from delivery d
+  where d.status = 'due' and d.held and d.not_before <= (select shop_now()) and d.deadline > (select shop_now())
+    and d.channel = any($1::text[])
+    and d.run <> all(array(select r.id from run r where r.status = 'paused'))
+    and d.campaign <> all(array(select c.id from campaign c where c.status = 'paused'))
+  order by d.not_before limit $2
+)
+select p.id as delivery, p.member, case when c.status = 'cancelled' then 'the campaign was cancelled'
+    when r.status = 'cancelled' then 'the run was cancelled' else delivery_stale(p.product, p.parameters, p.class) end as stale
+from page p left join campaign c on c.id = p.campaign left join run r on r.id = p.run
+order by p.not_before`
 
 /** $1 deliveries, $2 why they are dropped, null for those released. */
 export const released = `with v as (select * from unnest($1::text[], $2::text[]) as v(id, dropped)),

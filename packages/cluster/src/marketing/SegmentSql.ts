@@ -7,7 +7,6 @@
  * conditions of those. Alternatives that each have a driver are pages of their own, merged. Where no condition has a driver
  * (attributes, negations) the members themselves are paged through.
  */
-import type { Channel } from "@hikyaku/domain/marketing/Event"
 import { dayMs, type Segment, type Target } from "@hikyaku/domain/marketing/Segment"
 
 /** A statement with its parameters, `$1` first. */
@@ -236,9 +235,9 @@ const pageSql = ({ driver, rest }: Branch, after: string | null, now: number, pa
   return { text: once(driver, key, `from ${from}, lateral (${member}) found\nwhere ${where}`, parameters), order: key }
 }
 
-/** All members of a branch who also meet `extra`, each once; PostgreSQL joins as it likes. */
-const wholeSql = ({ driver, rest }: Branch, now: number, extra: string, parameters: Parameters): string => {
-  const conditions = ["not m.withdrawn", ...rest.map((each) => conditionSql(each, now, parameters, "")), extra]
+/** All members of a branch, each once; PostgreSQL joins as it likes. */
+const wholeSql = ({ driver, rest }: Branch, now: number, parameters: Parameters): string => {
+  const conditions = ["not m.withdrawn", ...rest.map((each) => conditionSql(each, now, parameters, ""))]
   if (driver !== null) {
     const { alias, condition, from } = driverSql(driver, now, parameters)
     const found = once(driver, `${alias}.member`, `from ${from} where ${condition}`, parameters)
@@ -268,35 +267,23 @@ export const compileSegment = (segment: Segment): (after: string | null, limit: 
   }
 }
 
-/** Can be written to on one of the channels: joined, consented, and not suppressed there. */
-const reachableSql = (channels: ReadonlyArray<Channel>, parameters: Parameters): string =>
-  `m.joined and exists (select from unnest(${parameters.add(channels, "text[]")}) c
-  where m.consents -> c = 'true'::jsonb and not m.suppressions ? c)`
+/** All members of the segment as a query of `id`, each once. */
+const everyone = (segment: Segment, now: number, parameters: Parameters): string =>
+  branches(segment).map((way) => `(${wholeSql(way, now, parameters)})`).join("\nunion\n")
 
-const everyone = (segment: Segment, channels: ReadonlyArray<Channel>, now: number, parameters: Parameters): string => {
-  const reachable = reachableSql(channels, parameters)
-  return branches(segment).map((way) => `(${wholeSql(way, now, reachable, parameters)})`).join("\nunion\n")
-}
-
-/** How many members of the segment can be reached on one of the channels: one row, `count`. */
-export const countSegment = (segment: Segment, channels: ReadonlyArray<Channel>, now: number): SegmentPage => {
+/** How many members the segment has, whether or not they can be written to: one row, `count`. */
+export const countSegment = (segment: Segment, now: number): SegmentPage => {
   const parameters = new Parameters()
   return {
-    text: `select count(*)::float8 as count from (\n${everyone(segment, channels, now, parameters)}\n) u`,
+    text: `select count(*)::float8 as count from (\n${everyone(segment, now, parameters)}\n) u`,
     values: parameters.values
   }
 }
 
-/** Some members of the segment who can be reached, the same ones for the same `seed`: rows of `id`. Reads the whole segment. */
-export const sampleSegment = (
-  segment: Segment,
-  channels: ReadonlyArray<Channel>,
-  now: number,
-  limit: number,
-  seed: string
-): SegmentPage => {
+/** Members of the segment at random, the same ones for the same `seed`: rows of `id`. Reads the whole segment. */
+export const sampleSegment = (segment: Segment, now: number, limit: number, seed: string): SegmentPage => {
   const parameters = new Parameters()
-  const members = everyone(segment, channels, now, parameters)
+  const members = everyone(segment, now, parameters)
   return {
     text: `select id from (\n${members}\n) u order by md5(id || ${parameters.add(seed, "text")}), id limit ${
       parameters.add(limit, "bigint")

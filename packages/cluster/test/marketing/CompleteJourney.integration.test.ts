@@ -4,12 +4,13 @@ import { cellOf, cellsDefault } from "@hikyaku/cluster/actor/Placement"
 import { aggregate } from "@hikyaku/cluster/marketing/Aggregation"
 import { EventLog } from "@hikyaku/cluster/marketing/EventLog"
 import { layer as eventLogLayer } from "@hikyaku/cluster/marketing/EventLogSql"
-import { compileSegment, countSegment } from "@hikyaku/cluster/marketing/SegmentSql"
+import * as RunTrial from "@hikyaku/cluster/marketing/RunTrial"
+import { compileSegment } from "@hikyaku/cluster/marketing/SegmentSql"
 import { validateCampaign } from "@hikyaku/domain/marketing/CampaignValidation"
 import type { Event } from "@hikyaku/domain/marketing/Event"
 import { Effect, Either, Layer } from "effect"
 import { hasCompleteJourney, type Journey, type JourneyCampaign, readJourney, timeZone } from "./CompleteJourney.ts"
-import { day, define, houseLayer, itIs, runNow, shop, workOff } from "./RunHouse.ts"
+import { day, define, houseLayer, itIs, readRun, runNow, shop, workOff } from "./RunHouse.ts"
 
 if (!hasCompleteJourney) console.warn("SKIPPED: ../shared/data/complete-journey is not there")
 
@@ -188,15 +189,21 @@ describe.skipIf(!hasCompleteJourney)(
               expect([...ids].sort(), `${definition.id} at ${instant}`).toEqual(expected)
               expect(ids.length).toBeGreaterThan(0)
               reached += ids.length
-              // Before launch only those are counted who can be reached.
-              const counted = countSegment(definition.segment, ["mail"], at)
-              const [count] = yield* sql.unsafe<{ readonly count: number }>(counted.text, [...counted.values])
-              expect(count?.count).toBe(expected.filter((id) => Number(id.slice(1)) % 10 !== 0).length)
+              // Before launch: whoever did not consent is left out, and said to be.
+              const trial = yield* RunTrial.make
+              const cause = { product: null, member: null }
+              const before = { shop: terms, cause, parameters: {}, now: at }
+              const counted = yield* trial.count({ ...before, definition })
+              expect(counted.members).toBe(expected.length)
+              expect(counted.judged).toBe(expected.length)
+              const silent = expected.filter((id) => Number(id.slice(1)) % 10 === 0).length
+              expect(counted.leftOut["NoConsent"] ?? 0).toBe(silent)
 
               const sampled = {
                 ...definition,
                 segment: { _tag: "All" as const, of: [definition.segment, { _tag: "OnList" as const, list: "sample" }] }
               }
+              const expectedOfRun = yield* trial.count({ ...before, definition: sampled })
               yield* define(sampled, terms)
               const run = yield* runNow(definition.id)
               yield* workOff({
@@ -207,6 +214,13 @@ describe.skipIf(!hasCompleteJourney)(
                 stretchesAtOnce: 4,
                 runsAtOnce: 1,
                 dropMax: 100
+              })
+              // What was counted before is what came of it, reasons included.
+              const { accepted, considered, rejected } = yield* readRun(run)
+              expect({ accepted, considered, rejected }).toEqual({
+                accepted: expectedOfRun.reachable,
+                considered: expectedOfRun.members,
+                rejected: expectedOfRun.leftOut
               })
               // Each of the segment is accounted for: a delivery, or a reason.
               const unaccounted = yield* sql.unsafe<{ readonly household: string }>(

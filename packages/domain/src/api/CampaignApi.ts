@@ -6,7 +6,7 @@ import { Rpc, RpcGroup } from "@effect/rpc"
 import { Schema } from "effect"
 import { CampaignId, CommandId, MemberId, ProductId, Text } from "../Identifier.ts"
 import { CampaignDefinition } from "../marketing/Campaign.ts"
-import { CampaignStatus, RunCause, SuppressReason } from "../marketing/CampaignCommand.ts"
+import { CampaignStatus, SuppressReason } from "../marketing/CampaignCommand.ts"
 import { Attributes, Channel } from "../marketing/Event.ts"
 import { RunId } from "../marketing/Member.ts"
 import { CommandError, CommonError, Unknown } from "./ApiError.ts"
@@ -82,12 +82,27 @@ export type CampaignVersion = typeof CampaignVersion.Type
 export const Difference = Schema.Struct({ path: Schema.String, before: Schema.Unknown, after: Schema.Unknown })
 export type Difference = typeof Difference.Type
 
+/**
+ * What led to a run, as it stands in the store. Bounds are for what comes in: what is there must be shown, even if it is of
+ * a year that no event would be taken from.
+ */
+const CauseView = Schema.Union(
+  Schema.TaggedStruct("Event", {
+    partition: Schema.Number,
+    offset: Schema.Number,
+    event: Schema.String,
+    at: Schema.Number
+  }),
+  Schema.TaggedStruct("Cycle", { at: Schema.Number }),
+  Schema.TaggedStruct("Hand", { request: Schema.String, author: Schema.String })
+)
+
 export const RunView = Schema.Struct({
   id: Schema.String,
   campaign: Schema.String,
   version: Version,
   status: Schema.String,
-  cause: RunCause,
+  cause: CauseView,
   product: Schema.NullOr(Schema.String),
   member: Schema.NullOr(Schema.String),
   startedAt: Schema.Number,
@@ -140,6 +155,9 @@ export const Subject = Schema.Union(
 export type Subject = typeof Subject.Type
 /** What led there, for segments and templates that speak of it. */
 const cause = { product: Schema.optional(ProductId), eventMember: Schema.optional(MemberId) }
+
+/** Members judged who would get nothing, by the reason that a run would give (`NoConsent`, `Capped`, `Holdout`, ...). */
+const leftOut = { leftOut: Schema.Record({ key: Schema.String, value: Schema.Number }) }
 
 /** One rendered message. */
 export const Rendered = Schema.Struct({
@@ -219,23 +237,39 @@ export const CampaignApi = RpcGroup.make(
   Rpc.make("campaign.resume", { payload: by, success: Schema.Union(StatusChanged, NotAllowed), error }),
   /** For good: unsent deliveries are dropped, their caps given back. */
   Rpc.make("campaign.cancel", { payload: by, success: Schema.Union(StatusChanged, NotAllowed), error }),
-  /** How many members of the segment can be reached on the campaign's channels, and how many on each. */
+  /**
+   * Whom a run would send to if it began now: each member of the segment is judged as the run would, and nothing is written.
+   * Of a segment with more than 100,000 members a random part is judged, `judged` of `members`.
+   */
   Rpc.make("campaign.count", {
-    payload: { of: Subject, ...cause },
+    payload: { of: Subject, ...cause, parameters: Schema.optional(Attributes) },
     success: Schema.Union(
       Schema.TaggedStruct("Counted", {
+        /** Members of the segment, those excluded left out. */
+        members: Schema.Number,
+        judged: Schema.Number,
+        /** Of those judged, how many would be sent to, and on which channel. */
         reachable: Schema.Number,
-        channels: Schema.Record({ key: Schema.String, value: Schema.Number })
+        channels: Schema.Record({ key: Schema.String, value: Schema.Number }),
+        ...leftOut
       }),
       Invalid
     ),
     error: Schema.Union(CommonError, Unknown)
   }),
-  /** Some of the members of the segment that can be reached; the same ones when asked again. */
+  /** Some of the members whom a run would send to; the same ones when asked again. */
   Rpc.make("campaign.sample", {
-    payload: { of: Subject, ...cause, limit: Schema.optional(Schema.Int.pipe(Schema.between(1, sampleMax))) },
+    payload: {
+      of: Subject,
+      ...cause,
+      parameters: Schema.optional(Attributes),
+      limit: Schema.optional(Schema.Int.pipe(Schema.between(1, sampleMax)))
+    },
     success: Schema.Union(
       Schema.TaggedStruct("Sampled", {
+        /** Members judged until there were enough. */
+        judged: Schema.Number,
+        ...leftOut,
         members: Schema.Array(Schema.Struct({
           id: Schema.String,
           language: Schema.NullOr(Schema.String),

@@ -217,6 +217,41 @@ const check = (definition: CampaignDefinition, context: CampaignContext, report:
   }
 }
 
+/** Stand-ins for fields that cannot be read, so that the others can be judged all the same. */
+const standIns = {
+  id: "x",
+  name: "x",
+  class: "batch",
+  priority: 0,
+  channels: ["mail"],
+  segment: { _tag: "Everyone" },
+  deadlineMs: dayMs,
+  timePolicy: { _tag: "Immediate" },
+  content: {}
+}
+
+/** What is wrong with the fields that can be read, beside those that cannot; nothing where the trigger is one of these. */
+const faultsBeside = (
+  document: unknown,
+  unreadable: ReadonlyArray<DocumentFault>,
+  context: CampaignContext
+): ReadonlyArray<DocumentFault> => {
+  const fields = new Set(unreadable.map(({ path }) => path[0]))
+  // Of what a trigger gives rules, segment and content may speak.
+  if (typeof document !== "object" || document === null || fields.has(undefined) || fields.has("trigger")) return []
+  const readable = Object.fromEntries(Object.entries(document).filter(([name]) => !fields.has(name)))
+  const decoded = decode({ ...standIns, ...readable })
+  if (Either.isLeft(decoded)) return []
+  // Which content there must be depends on the channels.
+  if (fields.has("channels")) fields.add("content")
+  const faults: Array<DocumentFault> = []
+  const report: Report = (path, message, hint) => {
+    if (!fields.has(path[0])) faults.push({ path, message, hint })
+  }
+  check(decoded.right, context, report, () => {})
+  return faults
+}
+
 /** Checks a document (JSON or YAML, parsed). */
 export const validateCampaign = (
   document: unknown,
@@ -228,9 +263,8 @@ export const validateCampaign = (
   }
   const decoded = decode(document)
   if (Either.isLeft(decoded)) {
-    return Either.left(
-      documentFaults(decoded.left, CampaignDefinition.ast).slice(0, faultsMax)
-    )
+    const unreadable = documentFaults(decoded.left, CampaignDefinition.ast)
+    return Either.left([...unreadable, ...faultsBeside(document, unreadable, context)].slice(0, faultsMax))
   }
   const faults: Array<DocumentFault> = []
   const warnings: Array<DocumentFault> = []

@@ -5,6 +5,7 @@ import { encodeCampaign, validateCampaign } from "@hikyaku/domain/marketing/Camp
 import { showPath } from "@hikyaku/domain/marketing/DocumentFault"
 import { Terms } from "@hikyaku/domain/marketing/Member"
 import { Either, Schema } from "effect"
+import { readFileSync } from "node:fs"
 import { describe, expect, it } from "vitest"
 import { example, exampleNames, exampleText } from "./CampaignExamples.ts"
 
@@ -118,6 +119,28 @@ describe("G16: validation reports every fault with its path and a hint", () => {
       "memberFilter: Unknown variable: event (characters 0 to 5) (a member filter sees member, parameters and now: put conditions on the event into the trigger)",
       "content.en.mail: {{ product.nmae }} has no value: nothing gives it (did you mean product.name?)",
       "content.en.line: is missing: the campaign uses the channel line"
+    ])
+  })
+
+  it("a fault of the form does not hide those of the meaning beside it, and makes none up", () => {
+    const { segment: _, ...without } = minimal
+    expect(faults({
+      ...without,
+      priority: 5_000,
+      trigger: { _tag: "Event", event: "PriceChanged", when: "event.aftr < 3" },
+      content: { en: { mail: { ...mail, subject: "{{ product.nmae }}" } } }
+    })).toEqual([
+      "priority: Expected a number between 0 and 1000, actual 5000",
+      "segment: is missing",
+      "trigger.when: event has no field aftr (characters 6 to 10) (did you mean after?)",
+      "content.en.mail: {{ product.nmae }} has no value: nothing gives it (did you mean product.name?)"
+    ])
+    expect(faults({ ...minimal, channels: ["line", "fax"] })).toEqual([
+      "channels[1]: \"fax\" is not one of mail, line, push, onsite"
+    ])
+    expect(faults({ ...minimal, content: { en: 3 } })).toHaveLength(1)
+    expect(faults({ ...minimal, trigger: { _tag: "Event" }, memberFilter: "x.y" })).toEqual([
+      "trigger.event: is missing"
     ])
   })
 
@@ -315,5 +338,7 @@ describe("versions", () => {
     expect(Object.keys(schema.$defs.CampaignDefinition.properties)).toEqual(Object.keys(CampaignDefinition.fields))
     expect(schema.$defs.CampaignDefinition.additionalProperties).toBe(false)
     expect(schema.$defs.Segment.anyOf.length).toBeGreaterThan(10)
+    const published = readFileSync(new URL("../../../../docs/campaign.schema.json", import.meta.url), "utf8")
+    expect(JSON.parse(published), "docs/campaign.schema.json: write campaignJsonSchema() there").toEqual(schema)
   })
 })

@@ -53,7 +53,7 @@ export interface TableFigures {
   readonly considered: number
   readonly accepted: number
   readonly rejected: Counts
-  /** Members with a rejection in the ledger, once per run. */
+  /** Members with a rejection in the ledger that stands, once per run: asked again after a crash, some are accepted after all. */
   readonly ledger: number
   readonly deliveries: Counts
   readonly deliveriesByStatus: Counts
@@ -196,7 +196,8 @@ export const readTables = (
       accepted: yield* number("select coalesce(sum(accepted), 0) from run"),
       rejected: report.rejected,
       ledger: yield* number(
-        "select count(*) from (select distinct member, run from decision_ledger where decision = 'rejected') l"
+        `select count(*) from (select distinct member, run from decision_ledger where decision = 'rejected') l
+        where not exists (select from delivery d where d.id = l.run || ':' || l.member)`
       ),
       deliveries: report.deliveries,
       deliveriesByStatus: report.deliveriesByStatus,

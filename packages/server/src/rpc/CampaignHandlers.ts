@@ -164,8 +164,13 @@ export const layer = CampaignApi.toLayer(Effect.gen(function*() {
         if (to !== undefined) return yield* badInput("to", "cannot be given together with a document")
         const valid = yield* validate(document)
         if (Either.isLeft(valid)) {
-          const fault = shownFaults(valid.left)[0]
-          return yield* badInput(`document.${fault?.path ?? ""}`, fault?.message ?? "is not valid", fault?.hint)
+          const [fault, ...others] = shownFaults(valid.left)
+          const hint = [
+            ...(fault?.hint === null || fault === undefined ? [] : [fault.hint]),
+            ...(others.length === 0 ? [] : [`${others.length} more faults: validate it`])
+          ].join("; ")
+          const path = fault === undefined || fault.path === "" ? "document" : `document.${fault.path}`
+          return yield* badInput(path, fault?.message ?? "is not valid", hint === "" ? undefined : hint)
         }
         if (idOf(document) !== campaign) {
           return yield* badInput("document.id", `is not ${campaign}`, "compare versions of one campaign")
@@ -197,15 +202,11 @@ export const layer = CampaignApi.toLayer(Effect.gen(function*() {
     "campaign.resume": (call) => Effect.provide(setStatus(call, "Resume"), context),
     "campaign.cancel": (call) => Effect.provide(setStatus(call, "Cancel"), context),
 
-    "campaign.count": ({ eventMember, of, product }) => trial.count(of, { product, eventMember }),
-    "campaign.sample": ({ eventMember, limit, of, product }) => trial.sample(of, { product, eventMember }, limit),
+    "campaign.count": ({ of, ...cause }) => trial.count(of, cause),
+    "campaign.sample": ({ limit, of, ...cause }) => trial.sample(of, cause, limit),
     "campaign.preview": (call) => trial.preview(call),
 
-    "campaign.explain": ({ member, run }) =>
-      Effect.flatMap(
-        query.explain(member, run),
-        (found) => found === null ? new Unknown({ what: "run", id: run }) : Effect.succeed(found)
-      ),
+    "campaign.explain": ({ member, run }) => query.explain(member, run),
     "campaign.runs": ({ campaign, limit }) => query.runs(campaign, limit),
     "campaign.setRun": ({ run, to }) => toRun(run, to),
 

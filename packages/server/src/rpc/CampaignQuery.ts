@@ -1,7 +1,7 @@
 /** Campaigns, versions and runs as they stand in the store: for reading only, the Campaign actor writes them. */
 import { SqlClient } from "@effect/sql"
 import { budgetReason } from "@hikyaku/cluster/marketing/RunWorker"
-import type { Unavailable } from "@hikyaku/domain/api/ApiError"
+import { type Unavailable, Unknown } from "@hikyaku/domain/api/ApiError"
 import {
   CampaignSummary,
   CampaignVersion,
@@ -36,8 +36,8 @@ export class CampaignQuery extends Context.Tag("@hikyaku/server/CampaignQuery")<
   /** The newest first. */
   readonly versions: (campaign: string, limit?: number) => Effect.Effect<ReadonlyArray<CampaignVersion>, Unavailable>
   readonly runs: (campaign?: string, limit?: number) => Effect.Effect<ReadonlyArray<Run>, Unavailable>
-  /** Null when there is no such run. */
-  readonly explain: (member: string, run: string) => Effect.Effect<Explanation | null, Unavailable>
+  /** Fails when there is no such run, or nothing is known of the member. */
+  readonly explain: (member: string, run: string) => Effect.Effect<Explanation, Unavailable | Unknown>
 }>() {}
 
 const VersionRow = Schema.Struct({ ...CampaignVersion.fields, definition: CampaignDefinition })
@@ -48,7 +48,9 @@ const decodeRuns = Schema.decodeUnknown(Schema.Array(RunView))
 const { decisions, delivery } = Explanation.fields
 const decodeDecisions = Schema.decodeUnknown(decisions)
 const decodeDelivery = Schema.decodeUnknown(Schema.Array(delivery))
-const decodePassed = Schema.decodeUnknown(Schema.Array(Schema.Struct({ passed: Schema.Boolean })))
+const decodePassed = Schema.decodeUnknown(
+  Schema.Array(Schema.Struct({ known: Schema.Boolean, passed: Schema.Boolean }))
+)
 
 type Parts = Pick<Explanation, "considered" | "decisions" | "delivery" | "run">
 
@@ -104,12 +106,12 @@ const make = Effect.gen(function*() {
   const explain = (member: string, id: string) =>
     Effect.gen(function*() {
       const [run] = yield* stored(Effect.flatMap(sql`select ${runColumns} from run where id = ${id}`, decodeRuns))
-      if (run === undefined) return null
+      if (run === undefined) return yield* new Unknown({ what: "run", id })
       // Compared by the store: its order of ids is the one in which the run goes.
-      const [{ passed } = { passed: false }] = yield* stored(
+      const [{ known, passed } = { known: false, passed: false }] = yield* stored(
         Effect.flatMap(
-          sql`select coalesce(cursor >= ${member}, false) or status = 'finished' and not rejected ? ${budgetReason} as passed
-            from run where id = ${id}`,
+          sql`select coalesce(cursor >= ${member}, false) or status = 'finished' and not rejected ? ${budgetReason} as passed,
+            exists (select from member where id = ${member}) as known from run where id = ${id}`,
           decodePassed
         )
       )
@@ -128,6 +130,9 @@ const make = Effect.gen(function*() {
           decodeDecisions
         )
       )
+      if (!known && delivery === null && decisions.length === 0) {
+        return yield* new Unknown({ what: "member", id: member })
+      }
       const parts = { run, delivery, decisions, considered: passed || delivery !== null || decisions.length > 0 }
       return { member, ...parts, verdict: verdictOf(parts) }
     })

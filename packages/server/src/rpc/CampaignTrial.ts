@@ -5,18 +5,18 @@
 import { SqlClient } from "@effect/sql"
 import { ShopClock } from "@hikyaku/cluster/actor/ShopClock"
 import { productsOf } from "@hikyaku/cluster/marketing/ProductFacts"
-import { countSegment, sampleSegment } from "@hikyaku/cluster/marketing/SegmentSql"
+import * as RunTrial from "@hikyaku/cluster/marketing/RunTrial"
 import { Shop } from "@hikyaku/cluster/marketing/Shop"
-import { type Unavailable, Unknown } from "@hikyaku/domain/api/ApiError"
+import { type BadInput, type Unavailable, Unknown } from "@hikyaku/domain/api/ApiError"
+import { badInput } from "@hikyaku/domain/api/BadInput"
 import type { DefinitionFault, Rendered, Subject } from "@hikyaku/domain/api/CampaignApi"
 import type { CampaignDefinition } from "@hikyaku/domain/marketing/Campaign"
-import { audienceOf } from "@hikyaku/domain/marketing/CampaignTerms"
 import { validateCampaign } from "@hikyaku/domain/marketing/CampaignValidation"
-import { channels } from "@hikyaku/domain/marketing/Channel"
 import { describeFault, type Fields } from "@hikyaku/domain/marketing/Content"
 import { type DocumentFault, showPath } from "@hikyaku/domain/marketing/DocumentFault"
 import { Attributes, type Channel } from "@hikyaku/domain/marketing/Event"
 import { composeMessage } from "@hikyaku/domain/marketing/Message"
+import { needs } from "@hikyaku/domain/marketing/Segment"
 import { Context, Effect, Either, Layer, Schema } from "effect"
 import { stored } from "./Asking.ts"
 import { CampaignQuery } from "./CampaignQuery.ts"
@@ -28,18 +28,20 @@ const sampleDefault = 10
 interface Cause {
   readonly product?: string | undefined
   readonly eventMember?: string | undefined
+  readonly parameters?: Attributes | undefined
 }
 interface Invalid {
   readonly _tag: "Invalid"
   readonly faults: ReadonlyArray<DefinitionFault>
 }
-interface Counted {
+interface Counted extends RunTrial.Judgement {
   readonly _tag: "Counted"
-  readonly reachable: number
-  readonly channels: Readonly<Record<string, number>>
+  readonly members: number
 }
 interface Sampled {
   readonly _tag: "Sampled"
+  readonly judged: number
+  readonly leftOut: Readonly<Record<string, number>>
   readonly members: ReadonlyArray<{
     readonly id: string
     readonly language: string | null
@@ -57,10 +59,10 @@ interface Preview {
 type Failure = Unknown | Unavailable
 
 export class CampaignTrial extends Context.Tag("@hikyaku/server/CampaignTrial")<CampaignTrial, {
-  /** How many members can be reached. */
-  readonly count: (of: Subject, cause: Cause) => Effect.Effect<Counted | Invalid, Failure>
-  /** Some of them. */
-  readonly sample: (of: Subject, cause: Cause, limit?: number) => Effect.Effect<Sampled | Invalid, Failure>
+  /** How many members a run would send to, and why not to the others. */
+  readonly count: (of: Subject, cause: Cause) => Effect.Effect<Counted | Invalid, Failure | BadInput>
+  /** Some of those it would send to. */
+  readonly sample: (of: Subject, cause: Cause, limit?: number) => Effect.Effect<Sampled | Invalid, Failure | BadInput>
   /** The message as a member would get it. */
   readonly preview: (
     preview: Preview
@@ -82,18 +84,9 @@ const MemberRow = Schema.Struct({
   timeZone: Schema.NullOr(Schema.String),
   attributes: Attributes
 })
-const ReachRow = Schema.Struct({
-  id: Schema.String,
-  language: Schema.NullOr(Schema.String),
-  consents: Schema.Record({ key: Schema.String, value: Schema.Boolean }),
-  suppressions: Schema.Record({ key: Schema.String, value: Schema.String })
-})
 const rows = <A, I>(row: Schema.Schema<A, I>) => Schema.decodeUnknown(Schema.Array(row))
 const decodeProducts = rows(ProductRow)
 const decodeMembers = rows(MemberRow)
-const decodeReach = rows(ReachRow)
-const decodeCounts = rows(Schema.Struct({ count: Schema.Number }))
-const decodeIds = rows(Schema.Struct({ id: Schema.String }))
 
 const shownFaults = (faults: ReadonlyArray<DocumentFault>): ReadonlyArray<DefinitionFault> =>
   faults.map(({ hint, message, path }) => ({ path: showPath(path), message, hint }))
@@ -104,6 +97,7 @@ const make = Effect.gen(function*() {
   const shop = yield* Shop
   const custom = yield* CustomTypes
   const query = yield* CampaignQuery
+  const run = yield* RunTrial.make
 
   const definitionOf = (of: Subject): Effect.Effect<CampaignDefinition | Invalid, Failure> => {
     if ("document" in of) {
@@ -140,49 +134,46 @@ const make = Effect.gen(function*() {
       Effect.flatMap(([row]) => (row === undefined ? new Unknown({ what: "product", id }) : Effect.succeed(row)))
     )
 
-  const audience = (definition: CampaignDefinition, { eventMember, product }: Cause) =>
-    Effect.map(productOf(product), (row) => audienceOf(definition, { product: row, member: eventMember ?? null }))
+  const trialOf = (definition: CampaignDefinition, { eventMember, parameters = {}, product }: Cause) =>
+    Effect.gen(function*() {
+      // Without what the segment speaks of it means nobody; the answer would be a zero that says nothing of the campaign.
+      const segments = [
+        definition.segment,
+        ...(definition.exclude?.segment === undefined ? [] : [definition.exclude.segment])
+      ]
+      const needed = segments.map(needs)
+      if (product === undefined && needed.some((each) => each.product)) {
+        return yield* badInput("product", "is missing", "the segment speaks of the event's product: name one")
+      }
+      if (eventMember === undefined && needed.some((each) => each.member)) {
+        return yield* badInput("eventMember", "is missing", "the segment speaks of the event's member: name one")
+      }
+      const trial: RunTrial.Trial = {
+        definition,
+        shop,
+        cause: { product: yield* productOf(product), member: eventMember ?? null },
+        parameters,
+        now: clock.now()
+      }
+      return trial
+    })
 
   const count = (of: Subject, cause: Cause) =>
     Effect.gen(function*() {
       const definition = yield* definitionOf(of)
       if (isInvalid(definition)) return definition
-      const segment = yield* audience(definition, cause)
-      const counted = (on: ReadonlyArray<Channel>) => {
-        const { text, values } = countSegment(segment, on, clock.now())
-        return stored(Effect.flatMap(sql.unsafe(text, [...values]), decodeCounts)).pipe(
-          Effect.map(([row]) => row?.count ?? 0)
-        )
-      }
-      const reachable = yield* counted(definition.channels)
-      const each = yield* Effect.forEach(
-        definition.channels,
-        (channel) => Effect.map(counted([channel]), (count) => [channel, count] as const)
-      )
-      return { _tag: "Counted" as const, reachable, channels: Object.fromEntries(each) }
+      const trial = yield* trialOf(definition, cause)
+      return { _tag: "Counted" as const, ...(yield* stored(run.count(trial))) }
     })
 
   const sample = (of: Subject, cause: Cause, limit: number = sampleDefault) =>
     Effect.gen(function*() {
       const definition = yield* definitionOf(of)
       if (isInvalid(definition)) return definition
-      const segment = yield* audience(definition, cause)
-      const { text, values } = sampleSegment(segment, definition.channels, clock.now(), limit, definition.id)
-      const ids = yield* stored(Effect.flatMap(sql.unsafe(text, [...values]), decodeIds))
-      const found = ids.length === 0 ? [] : yield* stored(
-        sql`select id, language, consents, suppressions from member where id in ${sql.in(ids.map(({ id }) => id))}
-          order by id`.pipe(Effect.flatMap(decodeReach))
-      )
-      return {
-        _tag: "Sampled" as const,
-        members: found.map(({ consents, id, language, suppressions }) => ({
-          id,
-          language,
-          channels: channels.filter((channel) =>
-            definition.channels.includes(channel) && consents[channel] === true && !Object.hasOwn(suppressions, channel)
-          )
-        }))
-      }
+      const trial = yield* trialOf(definition, cause)
+      const { judged, leftOut, reached } = yield* stored(run.sample(trial, limit))
+      const members = reached.map(({ channels, member }) => ({ id: member.id, language: member.language, channels }))
+      return { _tag: "Sampled" as const, judged, leftOut, members }
     })
 
   const preview = ({ channel: wanted, member: id, of, parameters, product: productId }: Preview) =>

@@ -61,7 +61,13 @@ const rows = Effect.gen(function*() {
     }`
   }
   yield* sql`insert into catalogue_product (id, name, price) values ('tee', 'Linen tee', 80)`
-  for (const [id, consents] of [["m1", "{\"mail\": true}"], ["m2", "{\"push\": true}"], ["m3", "{}"]] as const) {
+  const people = [
+    ["m1", "{\"mail\": true}", "m1@shop.example"],
+    ["m2", "{\"push\": true}", null],
+    ["m3", "{}", "m3@shop.example"],
+    ["m4", "{\"mail\": true}", null]
+  ] as const
+  for (const [id, consents, address] of people) {
     yield* sql`insert into member ${
       sql.insert({
         id,
@@ -71,9 +77,10 @@ const rows = Effect.gen(function*() {
         language: "en",
         attributes: "{}",
         consents,
+        address,
         suppressions: "{}",
         holds: "[]",
-        stats: "{}",
+        stats: "{\"responses\": {}, \"hours\": null, \"objections\": 0}",
         decisions: 0
       })
     }`
@@ -216,11 +223,41 @@ layer(TestApi.layer(), { excludeTestServices: true })("campaigns", (it) => {
       const stored = { campaign: "price-drop" }
       expect(yield* hikyaku.campaign.count({ of: stored, product: "tee" })).toEqual({
         _tag: "Counted",
+        members: 4,
+        judged: 4,
         reachable: 2,
-        channels: { mail: 1, push: 1 }
+        channels: { mail: 1, push: 1 },
+        // Nobody knows where to write to m4.
+        leftOut: { NoConsent: 1, NoChannel: 1 }
       })
+      // An order's own message needs no consent, but an address all the same.
+      const transactional = { document: { ...definition, class: "transactional", channels: ["mail"] } }
+      expect(yield* hikyaku.campaign.count({ of: transactional, product: "tee" })).toMatchObject({
+        reachable: 2,
+        leftOut: { NoChannel: 2 }
+      })
+      const filtered = { document: { ...definition, memberFilter: "parameters.tier == 1" } }
+      const counted = (tier: number) => hikyaku.campaign.count({ of: filtered, product: "tee", parameters: { tier } })
+      expect(yield* counted(1)).toMatchObject({ reachable: 2 })
+      expect(yield* counted(2)).toMatchObject({ reachable: 0, leftOut: { Filtered: 4 } })
+      // What the segment speaks of has to be named: a zero would say nothing of the campaign.
+      const ofMember = {
+        document: {
+          ...definition,
+          segment: { _tag: "EventMember" },
+          trigger: { _tag: "Event", event: "CartExpired" },
+          channels: ["push"],
+          content: { en: { push: { payload: "{}" } } }
+        }
+      }
+      for (const [of, path] of [[stored, "product"], [ofMember, "eventMember"]] as const) {
+        expect(yield* Effect.flip(hikyaku.campaign.count({ of }))).toMatchObject({ _tag: "BadInput", path })
+        expect(yield* Effect.flip(hikyaku.campaign.sample({ of }))).toMatchObject({ _tag: "BadInput", path })
+      }
       expect(yield* hikyaku.campaign.sample({ of: { document: definition }, product: "tee" })).toEqual({
         _tag: "Sampled",
+        judged: 4,
+        leftOut: { NoConsent: 1, NoChannel: 1 },
         members: [
           { id: "m1", language: "en", channels: ["mail"] },
           { id: "m2", language: "en", channels: ["push"] }
@@ -244,6 +281,7 @@ layer(TestApi.layer(), { excludeTestServices: true })("campaigns", (it) => {
   it.effect("explain: who got it, who did not and why, who was not asked", () =>
     Effect.gen(function*() {
       const hikyaku = yield* Hikyaku
+      const sql = yield* SqlClient.SqlClient
       const explain = (member: string) => hikyaku.campaign.explain({ member, run: "price-drop.e1-1" })
       expect(yield* explain("m1")).toMatchObject({ verdict: "sent by mail", delivery: { status: "sent" } })
       expect(yield* explain("m2")).toMatchObject({
@@ -251,6 +289,8 @@ layer(TestApi.layer(), { excludeTestServices: true })("campaigns", (it) => {
         delivery: null,
         decisions: [{ stage: "cap" }]
       })
+      yield* sql`insert into member select 'm0', version, writer, cell, epoch, clock, due_at, joined, withdrawn, language,
+        time_zone, address, attributes, consents, suppressions, holds, stats, decisions from member where id = 'm1'`
       expect(yield* explain("m0")).toMatchObject({
         considered: true,
         verdict: expect.stringContaining("not in the segment")
@@ -262,6 +302,28 @@ layer(TestApi.layer(), { excludeTestServices: true })("campaigns", (it) => {
       expect(yield* hikyaku.campaign.runs({})).toMatchObject([{ id: "price-drop.e1-1", considered: 2 }])
       const none = yield* Effect.flip(hikyaku.campaign.explain({ member: "m1", run: "nothing" }))
       expect(none).toMatchObject({ _tag: "Unknown", what: "run" })
+      const nobody = yield* Effect.flip(explain("nobody"))
+      expect(nobody).toMatchObject({ _tag: "Unknown", what: "member", id: "nobody" })
+    }).pipe(Effect.provide(TestApi.webSocketClient)))
+
+  it.effect("explain and runs show what is in the store, also a cause of a year that no event may be of", () =>
+    Effect.gen(function*() {
+      const hikyaku = yield* Hikyaku
+      const sql = yield* SqlClient.SqlClient
+      const [run] = yield* sql<{ readonly cause: unknown }>`select cause from run where id = 'price-drop.e1-1'`
+      const causes = [
+        { _tag: "Event", partition: 1, offset: 1, event: "shop/1", at: -1 },
+        { _tag: "Event", partition: 1, offset: 1, event: "shop/1", at: 1_790_000_000_000.5 },
+        { _tag: "Cycle", at: 8_640_000_000_000_000 },
+        { _tag: "Hand", request: "by letter", author: "ann" }
+      ]
+      for (const cause of causes) {
+        yield* sql`update run set cause = ${JSON.stringify(cause)}::jsonb where id = 'price-drop.e1-1'`
+        const explained = yield* hikyaku.campaign.explain({ member: "m1", run: "price-drop.e1-1" })
+        expect(explained).toMatchObject({ verdict: "sent by mail", run: { cause } })
+        expect(yield* hikyaku.campaign.runs({})).toMatchObject([{ cause }])
+      }
+      yield* sql`update run set cause = ${JSON.stringify(run?.cause)}::jsonb where id = 'price-drop.e1-1'`
     }).pipe(Effect.provide(TestApi.webSocketClient)))
 
   it.effect("setRun: a run is paused, gone on with and given up, and what is over is not begun again", () =>
