@@ -990,14 +990,6 @@ export const mutations = [
     replace: "} catch (cause) {\n          throw cause",
     ...sweepTest("R10: what breaks the decider")
   },
-  {
-    id: "sweep: what is no command reaches nobody",
-    rule: "R10",
-    file: sweep,
-    find: "|| !isCommand(command)",
-    replace: "",
-    ...sweepTest("R10: what breaks the decider")
-  },
 
   // --- Trials: counted is who would be sent to ----------------------------------------------------------------------
   {
