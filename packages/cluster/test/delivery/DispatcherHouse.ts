@@ -324,6 +324,22 @@ export const report = Effect.flatMap(SandboxControl, (control) => control.report
 export const calm = {
   settings: { concurrency: { ...unbounded, total: 2 }, latency: { _tag: "Fixed" as const, ms: 15 } }
 }
+/** So many dispatchers one after the other, each crashed as soon as it has made more requests of a kind than `more` tells. */
+export const crashes = (
+  times: number,
+  kind: "total" | "send",
+  patch: Partial<DispatcherSettings> = {},
+  more: (n: number) => number = () => 0
+) =>
+  Effect.gen(function*() {
+    for (let n = 0; n < times; n++) {
+      const { requests } = yield* report
+      const dispatcher = yield* dispatch(patch)
+      yield* pollUntil(report, (seen) => seen.requests[kind] > requests[kind] + more(n))
+      yield* crash(dispatcher)
+    }
+  })
+
 /** Everything that can go wrong with a request, often; some take longer than anybody waits for them. */
 export const storm = {
   settings: {

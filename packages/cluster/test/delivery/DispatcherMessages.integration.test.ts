@@ -18,6 +18,7 @@ import {
   consider,
   count,
   crash,
+  crashes,
   dispatch,
   exactlyOnce,
   inHouse,
@@ -107,12 +108,7 @@ describe("messages per second", () => {
       Effect.gen(function*() {
         const settings = { limits: limited({ perSecond: 30 }) }
         yield* consider(batchOf(60))
-        for (let n = 0; n < 4; n++) {
-          const { requests } = yield* report
-          const dispatcher = yield* dispatch(settings)
-          yield* pollUntil(report, (seen) => seen.requests.send > requests.send)
-          yield* crash(dispatcher)
-        }
+        yield* crashes(4, "send", settings)
         yield* dispatch(settings)
         yield* quiet
         expect(yield* tally).toEqual({ sent: 60 })
@@ -149,12 +145,7 @@ describe("messages per day", () => {
           const settings = { limits: limited({ perDay: 25 }), listSize: 5 }
           yield* consider(batchOf(60))
           // Crashes while sends are under way: each counts for whoever comes after, though nobody knows what became of it.
-          for (let n = 0; n < 2; n++) {
-            const { requests } = yield* report
-            const dispatcher = yield* dispatch(settings)
-            yield* pollUntil(report, (seen) => seen.requests.send > requests.send)
-            yield* crash(dispatcher)
-          }
+          yield* crashes(2, "send", settings)
           yield* dispatch(settings)
           yield* pollUntil(
             Effect.all([view, count("delivery_list", "status not in ('completed', 'uploaded', 'queued')")]),

@@ -9,6 +9,7 @@ import {
   consider,
   count,
   crash,
+  crashes,
   dispatch,
   exactlyOnce,
   inHouse,
@@ -26,12 +27,7 @@ describe("takeover (G5, G9, G10, R20)", () => {
       storm,
       Effect.gen(function*() {
         yield* consider(batchOf(60))
-        for (let n = 0; n < 6; n++) {
-          const { requests } = yield* report
-          const dispatcher = yield* dispatch()
-          yield* pollUntil(report, (seen) => seen.requests.total > requests.total + n)
-          yield* crash(dispatcher)
-        }
+        yield* crashes(6, "total", {}, (n) => n)
         yield* dispatch()
         yield* quiet
         expect(yield* tally).toEqual({ sent: 60 })
