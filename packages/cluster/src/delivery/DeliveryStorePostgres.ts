@@ -1,7 +1,8 @@
 /** The dispatcher's store on PostgreSQL. One statement per method: each stands or falls as a whole. */
 import { SqlClient, type SqlError } from "@effect/sql"
 import { type ListState, type ListStatus, mayHaveGone } from "@hikyaku/domain/delivery/List"
-import { Effect, Layer } from "effect"
+import { Effect, Layer, Option } from "effect"
+import { dueTopic, Nudge } from "../actor/Nudge.ts"
 import {
   DeliveryStore,
   doubtOf,
@@ -101,6 +102,7 @@ const changeParameters = ({ from, id, to, waitMs }: ListChange): ReadonlyArray<u
 
 export const make = Effect.gen(function*() {
   const sql = yield* SqlClient.SqlClient
+  const nudge = Option.getOrNull(yield* Effect.serviceOption(Nudge))
   const query = <A extends object>(statement: string, parameters: ReadonlyArray<unknown>) =>
     Effect.mapError(sql.unsafe<A>(statement, parameters), fault)
   const count = (rows: ReadonlyArray<{ readonly n: number }>) => rows[0]?.n ?? 0
@@ -227,7 +229,7 @@ export const make = Effect.gen(function*() {
       Effect.asVoid(query(text.released, [
         verdicts.map((verdict) => verdict.delivery),
         verdicts.map((verdict) => verdict.dropped)
-      ])),
+      ])).pipe(Effect.zipLeft(Effect.sync(() => nudge?.tell(dueTopic)))),
 
     facts: query<Fact>(text.facts, [factsMax]),
 

@@ -11,9 +11,10 @@
 import { hasEnded, slotParts } from "@hikyaku/domain/delivery/List"
 import type { Speed } from "@hikyaku/domain/delivery/Request"
 import type { MemberCommand, MemberReply } from "@hikyaku/domain/marketing/Member"
-import { Clock, Duration, Effect, Exit, Queue } from "effect"
+import { Clock, Duration, Effect, Exit, Option, Queue } from "effect"
 import { ActorClient } from "../actor/ActorClient.ts"
 import type { ActorKind } from "../actor/ActorKind.ts"
+import { changedTopic, dueTopic, Nudge } from "../actor/Nudge.ts"
 import { ShopClock } from "../actor/ShopClock.ts"
 import { DeliveryStore, type Ownership } from "./DeliveryStore.ts"
 import type { DispatcherSettings } from "./DispatcherSettings.ts"
@@ -120,10 +121,19 @@ const reign = <State, Event>(options: DispatcherOptions<State, Event>) =>
         ContentDiffers: (fault) => waitOut("A command to the Provider actor was taken for another", fault)
       })
     )
-    const turn = Effect.flatMap(
-      step,
-      (restMs) => Effect.timeoutOption(Queue.take(wake), Duration.millis(Math.max(1, restMs)))
-    )
+    const nudge = Option.getOrNull(yield* Effect.serviceOption(Nudge))
+    const topics = [changedTopic(options.members.name), dueTopic]
+    const turn = Effect.suspend(() => {
+      const seen = topics.map((topic) => nudge?.told(topic) ?? 0)
+      return Effect.flatMap(step, (rest) => {
+        // Without being told it looks as often as when there is something to do; with plenty to do it is not told.
+        const restMs = nudge === null ? Math.min(rest, settings.idleMs) : rest
+        const woken = nudge === null || restMs <= settings.idleMs
+          ? Queue.take(wake)
+          : Effect.raceAll([Queue.take(wake), ...topics.map((topic, n) => nudge.beyond(topic, seen[n]!))])
+        return Effect.timeoutOption(woken, Duration.millis(Math.max(1, restMs)))
+      })
+    })
     // Whoever is to go dispatches on until the next one has taken over, which may take it seconds: else nobody would. Without
     // anything ready or under way there is nothing to bridge.
     yield* Effect.addFinalizer((exit) =>

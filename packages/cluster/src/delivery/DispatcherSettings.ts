@@ -28,6 +28,11 @@ export interface DispatcherSettings {
   readonly leaseMs: number
   /** How often the dispatcher looks for something due when nothing wakes it, ms. */
   readonly idleMs: number
+  /**
+   * The same while it has nothing at all to do and is told of what becomes due: how late it may be when the telling is lost,
+   * or when time alone makes something due, ms.
+   */
+  readonly quietMs: number
   /** First and longest wait before a send's status is asked (again), ms; doubled in between. */
   readonly statusFirstMs: number
   readonly statusMaxMs: number
@@ -62,6 +67,7 @@ export const dispatcherDefaults: Omit<DispatcherSettings, "account" | "channels"
   ageMs: 600_000,
   leaseMs: 2_000,
   idleMs: 50,
+  quietMs: 500,
   statusFirstMs: 250,
   statusMaxMs: 10_000,
   pollsMax: 20,
@@ -88,6 +94,7 @@ export const dispatcherConfig = (
     ageMs: ms("DELIVERY_AGE_MS", dispatcherDefaults.ageMs),
     leaseMs: ms("DELIVERY_LEASE_MS", dispatcherDefaults.leaseMs),
     idleMs: ms("DELIVERY_IDLE_MS", dispatcherDefaults.idleMs),
+    quietMs: ms("DELIVERY_QUIET_MS", dispatcherDefaults.quietMs),
     statusFirstMs: ms("DELIVERY_STATUS_FIRST_MS", dispatcherDefaults.statusFirstMs),
     relayMs: ms("DELIVERY_RELAY_MS", dispatcherDefaults.relayMs)
   }).pipe(Config.map((configured) => ({ ...dispatcherDefaults, ...configured, ...account })))

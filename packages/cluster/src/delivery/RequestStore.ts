@@ -18,7 +18,8 @@ import {
 import type { CampaignContent } from "@hikyaku/domain/marketing/Campaign"
 import type { Attributes } from "@hikyaku/domain/marketing/Event"
 import type { Segment } from "@hikyaku/domain/marketing/Segment"
-import { Context, Effect, Layer } from "effect"
+import { Context, Effect, Layer, Option } from "effect"
+import { dueTopic, Nudge } from "../actor/Nudge.ts"
 import * as text from "./RequestStoreSql.ts"
 
 export interface System {
@@ -187,6 +188,9 @@ export const layer: Layer.Layer<RequestStore, never, SqlClient.SqlClient> = Laye
       sql.unsafe<A>(statement, parameters)
     const first = <A extends object>(statement: string, parameters: ReadonlyArray<unknown>) =>
       Effect.map(query<A>(statement, parameters), (rows) => rows[0] ?? null)
+    const nudge = Option.getOrNull(yield* Effect.serviceOption(Nudge))
+    /** After what may make deliveries due. */
+    const tellDispatchers = Effect.sync(() => nudge?.tell(dueTopic))
 
     return RequestStore.of({
       saveSystem: (system, keyHash) =>
@@ -244,9 +248,13 @@ export const layer: Layer.Layer<RequestStore, never, SqlClient.SqlClient> = Laye
       openedBefore: (system, idempotencyKey) => first<RequestView>(text.byKey, [system, idempotencyKey]),
       find: (id) => first<RequestView>(text.find, [id]),
       list: ({ limit, status, system }) => query<RequestView>(text.list, [system, status, limit]),
-      add: (id, lines, until) => first<Taken>(text.add, rowsOf(id, lines, until, lines[0]?.line ?? until + 1)),
+      add: (id, lines, until) =>
+        Effect.zipLeft(first<Taken>(text.add, rowsOf(id, lines, until, lines[0]?.line ?? until + 1)), tellDispatchers),
       takePage: (id, before, { done, last, lines }) =>
-        first<Taken>(text.takePage, [...rowsOf(id, lines, before + lines.length, before + 1), last, done]),
+        Effect.zipLeft(
+          first<Taken>(text.takePage, [...rowsOf(id, lines, before + lines.length, before + 1), last, done]),
+          tellDispatchers
+        ),
       unfinished: (limit) => query<Expansion>(text.unfinished, [limit]),
       sourceOf: (id) => first<Expansion>(text.sourceOf, [id]),
       restSource: (id, lines, reason, waitMs) => Effect.asVoid(query(text.restSource, [id, lines, reason, waitMs])),
@@ -265,9 +273,11 @@ export const layer: Layer.Layer<RequestStore, never, SqlClient.SqlClient> = Laye
         Effect.map(
           first<{ readonly status: RequestStatus }>(text.move, [id, from, to]),
           (row) => row?.status ?? null
-        ),
+        ).pipe(Effect.zipLeft(tellDispatchers)),
       retry: (id, deadline) =>
-        Effect.map(first<{ readonly n: number }>(text.retry, [id, deadline]), (row) => row?.n ?? 0),
+        Effect.map(first<{ readonly n: number }>(text.retry, [id, deadline]), (row) => row?.n ?? 0).pipe(
+          Effect.zipLeft(tellDispatchers)
+        ),
       tally: (id) =>
         Effect.map(
           query<{ readonly status: DeliveryStatus; readonly n: number }>(text.tally, [id]),

@@ -3,6 +3,7 @@ import { SqlClient } from "@effect/sql"
 import { PgClient } from "@effect/sql-pg"
 import { ActorClient } from "@hikyaku/cluster/actor/ActorClient"
 import { JournalSettings, layer as journalLayer } from "@hikyaku/cluster/actor/JournalPostgres"
+import { layerMemory as nudgesLayer } from "@hikyaku/cluster/actor/Nudge"
 import { layer as clockLayer } from "@hikyaku/cluster/actor/ShopClock"
 import { DeliveryStore, StoreFault } from "@hikyaku/cluster/delivery/DeliveryStore"
 import { layer as storeLayer } from "@hikyaku/cluster/delivery/DeliveryStorePostgres"
@@ -38,6 +39,8 @@ export interface House extends ProviderMemoryOptions {
   readonly storeFault?: () => "before" | "after" | null
   /** Stands before and after whatever the dispatcher does outside itself, e.g. `begin before`; may end it there. */
   readonly onStep?: (step: string) => Effect.Effect<void>
+  /** Whether dispatchers are told of what becomes due; without it they look all the time. */
+  readonly nudges?: boolean
 }
 
 export const two: Limits = { concurrency: { ...unbounded, total: 2 }, perSecond: unbounded, marginMs: 20 }
@@ -199,6 +202,7 @@ export const inHouse = <A, E>(
       watchedProvider(onStep).pipe(Layer.provideMerge(provider))
     ).pipe(
       Layer.provideMerge(Layer.mergeAll(clockLayer, mishaps, journalLayer)),
+      Layer.provideMerge(house.nudges === true ? nudgesLayer : Layer.empty),
       Layer.provide(JournalSettings.layer(Redacted.make(url))),
       Layer.provideMerge(schema),
       Layer.provideMerge(sql)

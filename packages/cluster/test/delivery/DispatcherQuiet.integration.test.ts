@@ -1,0 +1,63 @@
+import { SqlClient } from "@effect/sql"
+import { it } from "@effect/vitest"
+import { dueTopic, Nudge } from "@hikyaku/cluster/actor/Nudge"
+import { layer as requestStore, RequestStore } from "@hikyaku/cluster/delivery/RequestStore"
+import { Effect, Option } from "effect"
+import { describe, expect } from "vitest"
+import { batchOf, calm, consider, dispatch, inHouse, pollUntil, tally } from "./DispatcherHouse.ts"
+
+const hour = 3_600_000
+
+describe("a dispatcher with nothing to do", () => {
+  it.scopedLive("asks the store for nothing until it is told that something is due", () => {
+    let asked = 0
+    return inHouse(
+      { ...calm, nudges: true, storeFault: () => (asked++, null) },
+      Effect.gen(function*() {
+        const sql = yield* SqlClient.SqlClient
+        const nudge = Option.getOrThrow(yield* Effect.serviceOption(Nudge))
+        const atRest = pollUntil(
+          Effect.gen(function*() {
+            const before = asked
+            yield* Effect.sleep("200 millis")
+            return asked - before
+          }),
+          (more) => more === 0
+        )
+        yield* dispatch({ quietMs: hour, relayMs: hour, claimMs: hour })
+        yield* pollUntil(Effect.sync(() => asked), (statements) => statements > 0)
+        yield* atRest
+        // Members decide, and their commit tells.
+        yield* consider(batchOf(5))
+        yield* pollUntil(tally, ({ sent = 0 }) => sent === 5)
+        yield* atRest
+        // Due otherwise, and nobody tells.
+        yield* sql`update delivery set status = 'due', list_id = null`
+        const before = asked
+        yield* Effect.sleep("300 millis")
+        expect(asked).toBe(before)
+        nudge.tell(dueTopic)
+        yield* pollUntil(tally, ({ due = 0, listed = 0 }) => due + listed === 0)
+      })
+    )
+  }, 60_000)
+
+  it.scopedLive("is told of requests: of their lines, and of what is accepted, resumed or tried again", () =>
+    inHouse(
+      { ...calm, nudges: true },
+      Effect.gen(function*() {
+        const nudge = Option.getOrThrow(yield* Effect.serviceOption(Nudge))
+        const store = yield* RequestStore
+        const tells = <A, E, R>(work: Effect.Effect<A, E, R>) =>
+          Effect.gen(function*() {
+            const before = nudge.told(dueTopic)
+            yield* work
+            expect(nudge.told(dueTopic)).toBe(before + 1)
+          })
+        yield* tells(store.add("unknown", [], 1))
+        yield* tells(store.takePage("unknown", 0, { lines: [], last: null, done: true }))
+        yield* tells(store.move("unknown", ["open"], "accepted"))
+        yield* tells(store.retry("unknown", Date.now()))
+      }).pipe(Effect.provide(requestStore))
+    ), 60_000)
+})
