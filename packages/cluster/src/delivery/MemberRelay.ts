@@ -8,6 +8,7 @@ import type { MemberCommand, MemberReply } from "@hikyaku/domain/marketing/Membe
 import { Duration, Effect, Either } from "effect"
 import { ActorClient } from "../actor/ActorClient.ts"
 import type { ActorKind } from "../actor/ActorKind.ts"
+import { ShopClock } from "../actor/ShopClock.ts"
 import { DeliveryStore, type Fact, factsMax, heldMax } from "./DeliveryStore.ts"
 
 /** How long the relay rests after a fault, ms. */
@@ -21,6 +22,8 @@ const manyFacts = 100
 const restMany = 3
 const restFull = 1
 const restMax = 2_000
+/** With nothing to tell it rests longer and longer, up to so many times the shortest rest. */
+const restIdle = 5
 
 const commandOf = (fact: Fact): MemberCommand =>
   fact._tag === "Sent"
@@ -46,7 +49,7 @@ export interface MemberRelay {
   readonly tell: Effect.Effect<number>
   /** Has one page of held deliveries judged; answers how many were. */
   readonly judge: Effect.Effect<number>
-  /** Both, for ever, resting `restMs` when there is nothing to do. */
+  /** Both, for ever, resting `restMs` when there is nothing to do, and more when there is nothing for long. */
   readonly forever: (restMs: number) => Effect.Effect<never>
 }
 
@@ -57,6 +60,7 @@ export const makeRelay = <State, Event>(
   Effect.gen(function*() {
     const store = yield* DeliveryStore
     const client = yield* ActorClient
+    const clock = yield* ShopClock
 
     const tell = Effect.gen(function*() {
       const facts = yield* store.facts
@@ -102,13 +106,18 @@ export const makeRelay = <State, Event>(
         )
       )
     const loop = (work: Effect.Effect<number>, page: number, restMs: number): Effect.Effect<never> =>
-      Effect.forever(
-        Effect.flatMap(Effect.timed(work), ([took, done]) => {
-          const share = done >= page ? restFull : done >= manyFacts ? restMany : 0
-          const rest = Math.min(restMax, share * Duration.toMillis(took))
-          return Effect.sleep(Duration.millis(done >= page ? rest : Math.max(restMs, rest)))
-        })
-      )
+      Effect.suspend(() => {
+        let idleMs = restMs
+        return Effect.forever(
+          Effect.flatMap(Effect.timed(work), ([took, done]) => {
+            // A replay waits for what is owed before it lets time pass.
+            idleMs = done > 0 || clock.logical() ? restMs : Math.min(restIdle * restMs, 2 * idleMs)
+            const share = done >= page ? restFull : done >= manyFacts ? restMany : 0
+            const rest = Math.min(restMax, share * Duration.toMillis(took))
+            return Effect.sleep(Duration.millis(done >= page ? rest : Math.max(idleMs, rest)))
+          })
+        )
+      })
 
     const relay: MemberRelay = {
       tell: tolerant(tell),
