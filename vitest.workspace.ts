@@ -9,14 +9,8 @@ const shared = defineConfig({
 /** When a test is given up, ms. No test is about time: this only ends what hangs, also on a machine that is busy. */
 const bound = 240_000
 
-/**
- * Files of one worker share its modules: loading them anew for each file took longer than all unit tests together. No test
- * relies on a module's state being fresh; where there is one (names of databases, ids), it only counts up.
- */
-const sharedModules = { poolOptions: { forks: { isolate: false } } }
-
 /** Files that keep the machine busy with processes of their own run alone, after all the others. */
-const oneByOne = { poolOptions: { forks: { singleFork: true, isolate: false } } }
+const oneByOne = { poolOptions: { forks: { singleFork: true } } }
 
 /** unit: pure code and memory ports. integration: a real PostgreSQL or real sockets. cluster: processes that are killed and frozen. */
 export default defineWorkspace([
@@ -26,8 +20,7 @@ export default defineWorkspace([
       include: ["packages/*/test/**/*.test.ts", "test/{simulation,linearizability}/**/*.test.ts"],
       exclude: ["**/*.integration.test.ts", "**/node_modules/**"],
       testTimeout: bound,
-      hookTimeout: bound,
-      ...sharedModules
+      hookTimeout: bound
     }
   }),
   mergeConfig(shared, {
@@ -36,8 +29,7 @@ export default defineWorkspace([
       include: ["packages/*/test/**/*.integration.test.ts", "test/{contracts,e2e}/**/*.test.ts"],
       globalSetup: ["test/PostgresSetup.ts"],
       testTimeout: bound,
-      hookTimeout: bound,
-      ...sharedModules
+      hookTimeout: bound
     }
   }),
   mergeConfig(shared, {

@@ -50,8 +50,11 @@ export const unsentOf = (lists: ReadonlyArray<OpenList>, uploading: ReadonlyMap<
   }
   for (const list of uploading.values()) add(list, true)
   for (const list of lists) {
+    if (uploading.has(list.id)) continue
     const { status } = list.state
-    if (!uploading.has(list.id) && (status === "queued" || status === "uploaded")) add(list, status === "uploaded")
+    // An upload in doubt may be there, and its list is sent then.
+    if (status === "uploaded" || (status === "unknown" && list.state.of === "upload")) add(list, true)
+    else if (status === "queued") add(list, false)
   }
   return unsent
 }
