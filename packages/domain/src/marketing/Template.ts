@@ -16,7 +16,7 @@ import {
   zoneRegister
 } from "./TemplateEngine.ts"
 import type { Language } from "./TemplateFilters.ts"
-import { checkNesting, checkPlaces, PlaceFault } from "./TemplateShape.ts"
+import { checkNesting, checkPlaces, checkSourceNesting, PlaceFault } from "./TemplateShape.ts"
 
 /** Parts rendered in one rendering, loops included. */
 export const stepsMax = 10_000
@@ -60,6 +60,7 @@ export const compileTemplate = (source: string, place: Place): Either.Either<Tem
   }
   const engine = engines[place]
   try {
+    checkSourceNesting(source)
     const nodes = engine.parse(source)
     checkNesting(nodes, 0)
     if (place === "html") checkPlaces(nodes)

@@ -37,6 +37,52 @@ const blocksOf = (
   return { blocks: [], exhaustive: false }
 }
 
+/** What the parser takes of blocks and of brackets within one another: more than ever means something, far below its stack's end. */
+const parsedNestingMax = 100
+/** Tags that open a block. */
+const blockTags: ReadonlySet<string> = new Set(["if", "unless", "case", "for", "comment"])
+const tagName = /-?\s*(#|[a-z]*)/y
+
+/**
+ * Throws a refusal when a source nests so deeply that the parser, which recurses, could reach the end of its stack. Asked
+ * before it sees any of it: an engine that has to compile a regular expression there ends the whole process.
+ */
+export const checkSourceNesting = (source: string): void => {
+  const refuse = (): never => {
+    throw new Refusal("TooNested", `blocks or brackets are nested more than ${parsedNestingMax} deep`)
+  }
+  let blocks = 0
+  let brackets = 0
+  let inside = false
+  let quote = ""
+  for (let i = 0; i < source.length; i++) {
+    const c = source[i]!
+    if (!inside) {
+      const next = source[i + 1]
+      if (c !== "{" || (next !== "{" && next !== "%")) continue
+      inside = true
+      brackets = 0
+      i++
+      if (next === "{") continue
+      tagName.lastIndex = i + 1
+      const name = tagName.exec(source)?.[1] ?? ""
+      if (blockTags.has(name)) {
+        if (++blocks > parsedNestingMax) refuse()
+      } else if (name.startsWith("end")) blocks--
+    } else if (quote !== "") {
+      if (c === "\\") i++
+      else if (c === quote) quote = ""
+    } else if (c === "'" || c === "\"") quote = c
+    else if (c === "[" || c === "(") {
+      if (++brackets > parsedNestingMax) refuse()
+    } else if (c === "]" || c === ")") brackets--
+    else if ((c === "}" || c === "%") && source[i + 1] === "}") {
+      inside = false
+      i++
+    }
+  }
+}
+
 /** Throws a refusal when blocks are nested too deeply. */
 export const checkNesting = (nodes: ReadonlyArray<Node>, depth: number): void => {
   for (const node of nodes) {
