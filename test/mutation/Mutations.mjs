@@ -1007,5 +1007,42 @@ export const mutations = [
     find: "terms: termsOf(definition, shop)",
     replace: "terms: { ...termsOf(definition, shop), globalCaps: [] }",
     ...trialTest("a run sends to whom the count says")
+  },
+
+  // --- What is taken together, and what is not looked for -----------------------------------------------------------
+  {
+    id: "aggregation: a later publication outweighs",
+    rule: "R13",
+    file: "packages/cluster/src/marketing/Aggregation.ts",
+    find: "and later.happening->>'product' = event_log.happening->>'product')`",
+    replace: "and false)`",
+    project: "integration",
+    test: "packages/cluster/test/marketing/Aggregation.integration.test.ts"
+  },
+  {
+    id: "plans: let go of with time",
+    rule: "P1",
+    file: "packages/cluster/src/sql/PreparedClient.ts",
+    find: "super.query(\"discard plans\"",
+    replace: "super.query(\"select 1\"",
+    project: "integration",
+    test: "packages/cluster/test/sql/PreparedClient.integration.test.ts"
+  },
+  {
+    id: "nudges: nobody hears itself",
+    rule: "P1",
+    file: "packages/cluster/src/actor/Nudge.ts",
+    find: "=== origin) return",
+    replace: "=== origin && false) return",
+    project: "integration",
+    test: "packages/cluster/test/actor/Nudge.integration.test.ts"
+  },
+  {
+    id: "templates: nesting is bounded before the parser",
+    rule: "G16",
+    file: "packages/domain/src/marketing/TemplateShape.ts",
+    find: "if (++brackets > parsedNestingMax) refuse()",
+    replace: "++brackets",
+    ...unit("packages/domain/test/marketing/Content.test.ts")
   }
 ]

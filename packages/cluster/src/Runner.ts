@@ -67,7 +67,10 @@ const kinds = Layer.mergeAll(hostHot(productKind), members, host(campaignKind), 
 
 const relay = Singleton.make(
   "outbox-relay",
-  Effect.flatMap(EventLog, (log) => workLoop("The outbox relay", relayRest, log.relay, relayMax, outboxTopic, true))
+  Effect.flatMap(
+    EventLog,
+    (log) => workLoop("The outbox relay", relayRest, log.relay, relayMax, { topic: outboxTopic, takesAll: true })
+  )
 )
 
 /** A processor per partition, spread over the runners. */
@@ -82,8 +85,7 @@ const events = Layer.unwrapEffect(Effect.map(EventProcessor.make, (processor) =>
           eventsRest,
           processor.step(partition),
           EventProcessor.stepMax,
-          eventsTopic(partition),
-          true
+          { topic: eventsTopic(partition), takesAll: true }
         )
       ))
   )))
@@ -100,7 +102,7 @@ const runs = Layer.unwrapEffect(
             runsRest,
             worker.step("realtime"),
             RunWorker.runLimitsDefault.runsAtOnce,
-            changedTopic(campaignKind.name)
+            { topic: changedTopic(campaignKind.name) }
           )
         ),
         Singleton.make(
@@ -110,7 +112,7 @@ const runs = Layer.unwrapEffect(
             runsRest,
             worker.step("batch"),
             RunWorker.runLimitsDefault.runsAtOnce,
-            changedTopic(campaignKind.name)
+            { topic: changedTopic(campaignKind.name) }
           )
         )
       )
@@ -131,7 +133,7 @@ const sources = Layer.unwrapEffect(
         worker.step,
         // Whatever is unfinished has a page to take.
         1,
-        RequestSources.sourcesTopic
+        { topic: RequestSources.sourcesTopic }
       )
     ))
 ).pipe(Layer.provide(RequestStore.layer))

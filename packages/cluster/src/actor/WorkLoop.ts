@@ -18,18 +18,23 @@ const failureRestMax = Duration.seconds(5)
 /** Longest rest of a worker that is told when there is work: how late it may be when the telling is lost. */
 export const restMax = Duration.millis(500)
 
+export interface WorkLoopOptions {
+  /** What it is told of, where there is a `Nudge`. */
+  readonly topic?: string | undefined
+  /** A step that finds less than plenty leaves nothing behind: the next look waits until it is told. */
+  readonly takesAll?: boolean
+}
+
 /**
  * Repeats `step` for ever; it answers how much it found to do, `plenty` being as much as it takes at once. A failure is
- * logged and tried again, never the end. `topic`: what it is told of where there is a `Nudge`. `takesAll`: a step that finds
- * less than plenty leaves nothing behind.
+ * logged and tried again, never the end.
  */
 export const workLoop = <E, R>(
   name: string,
   rest: Duration.Duration,
   step: Effect.Effect<number, E, R>,
   plenty: number,
-  topic?: string,
-  takesAll = false
+  { takesAll = false, topic }: WorkLoopOptions = {}
 ): Effect.Effect<never, never, R> =>
   Effect.flatMap(Effect.serviceOption(Nudge), (service) => {
     const nudge = topic === undefined ? null : Option.getOrNull(service)

@@ -19,7 +19,7 @@ const worker = (topic?: string, takesAll = false) =>
         return Effect.as(work.looking, found)
       })
     )
-    yield* Effect.forkScoped(workLoop("work", rest, step, 10, topic, takesAll))
+    yield* Effect.forkScoped(workLoop("work", rest, step, 10, { topic, takesAll }))
     yield* settle
     return { at, work }
   })
