@@ -70,8 +70,12 @@ describe("takeover (G5, G9, G10, R20)", () => {
 })
 
 describe("a dispatcher that is to go (G12)", () => {
-  // Whoever had to wait until a request must be over, or to ask the history, would wait for minutes.
-  const house = { ...calm, promises: { longestProcessingTime: Duration.minutes(5) } }
+  // Whoever had to wait until a request must be over, or to ask the history, would wait for minutes. So no answer may come too
+  // late on a busy machine either.
+  const house = {
+    ...calm,
+    promises: { longestProcessingTime: Duration.minutes(5), requestTimeout: Duration.minutes(1) }
+  }
   const patient = { handOverMs: 600_000, drainMs: 60_000 }
 
   it.scopedLive("goes on until the next one has taken over, and hands over what it had under way", () =>
