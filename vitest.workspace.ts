@@ -3,7 +3,7 @@ import { defineConfig, defineWorkspace, mergeConfig } from "vitest/config"
 const shared = defineConfig({
   resolve: { conditions: ["@hikyaku/source", "node"] },
   ssr: { resolve: { conditions: ["@hikyaku/source", "node"] } },
-  test: { environment: "node" }
+  test: { environment: "node", setupFiles: ["test/SharedModules.ts"] }
 })
 
 /** When a test is given up, ms. No test is about time: this only ends what hangs, also on a machine that is busy. */
