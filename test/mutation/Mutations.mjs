@@ -967,6 +967,14 @@ export const mutations = [
     ...sweepTest("R8: leaves alone")
   },
   {
+    id: "sweep: what is no command",
+    rule: "R10",
+    file: sweep,
+    find: "own.length === 0 || !isCommand(command)",
+    replace: "own.length === 0",
+    ...sweepTest("R10: what breaks the decider")
+  },
+  {
     id: "sweep: another history of the store",
     rule: "R5",
     file: sweep,
