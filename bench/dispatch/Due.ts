@@ -53,7 +53,10 @@ export const seed = async (sql: Sql, mix: ReadonlyArray<MailRequest>, startAt: n
   await sql("vacuum analyze member")
 }
 
-/** Makes a mail's deliveries due, in one commit; answers when that was, ms since the epoch. */
+/** As those who write deliveries tell the dispatchers (see `Nudge`): a word of nobody in particular. */
+const tellDispatchers = "select pg_notify('hikyaku_nudge', 'bench|due')"
+
+/** Makes a mail's deliveries due, in one commit, and tells of it; answers when that was, ms since the epoch. */
 export const makeDue = async (sql: Sql, mail: MailRequest): Promise<number> => {
   const all = Array.from({ length: mail.recipients }, (_, n) => n)
   const rows = await sql(
@@ -66,6 +69,7 @@ export const makeDue = async (sql: Sql, mail: MailRequest): Promise<number> => {
      select (extract(epoch from clock_timestamp()) * 1000)::float8 as at`,
     [all.map((n) => deliveryOf(mail.id, n)), all.map((n) => memberOf(mail.id, n)), mail.id, mail.class, mail.campaign]
   )
+  await sql(tellDispatchers)
   const at = rows[0]?.["at"]
   return typeof at === "number" ? at : Date.now()
 }

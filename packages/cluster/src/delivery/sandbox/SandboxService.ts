@@ -99,7 +99,8 @@ const make = (patch: SettingsPatch) =>
           return yield* finish(429, { _tag: "Throttled", retryAfterMs: sandbox.settings.retryAfterMs })
         }
         const size = Either.isRight(request) && request.right.op === "upload" ? request.right.recipients.length : 0
-        const latency = sandbox.latency(started, size)
+        // From its arrival on: to read it takes part of it.
+        const latency = started.at + sandbox.latency(started, size) - now()
         if (latency > 0) yield* Effect.sleep(latency)
         if (fault === "fail-before") return yield* finish(500, { _tag: "Broken" })
 

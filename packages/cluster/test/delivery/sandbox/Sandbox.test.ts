@@ -4,7 +4,11 @@ import { layerRecorded } from "@hikyaku/cluster/delivery/ProviderMemory"
 import { Sandbox } from "@hikyaku/cluster/delivery/sandbox/Sandbox"
 import { SandboxControl } from "@hikyaku/cluster/delivery/sandbox/SandboxControl"
 import type { SandboxEntry } from "@hikyaku/cluster/delivery/sandbox/SandboxEntry"
-import { SandboxRecorder } from "@hikyaku/cluster/delivery/sandbox/SandboxService"
+import {
+  layer as sandboxLayer,
+  SandboxRecorder,
+  SandboxService
+} from "@hikyaku/cluster/delivery/sandbox/SandboxService"
 import { draw, latencyOf, type SettingsPatch } from "@hikyaku/cluster/delivery/sandbox/SandboxSettings"
 import { Clock, Duration, Effect, Exit, FastCheck, Fiber, Layer, Scope, TestClock, TestContext } from "effect"
 import { recount } from "./Recount.ts"
@@ -196,6 +200,25 @@ describe("the sandbox's time", () => {
       expect(yield* took(upload("a", 1))).toBe(12)
       expect(yield* took(upload("b", 100))).toBe(210)
     }).pipe(Effect.provide(sandbox({ latency: { _tag: "Fixed", ms: 10 }, uploadPerRecipientMs: 2 }))))
+
+  it.effect("what a request takes is counted from its arrival: reading it is part of that", () => {
+    const entries: Array<SandboxEntry> = []
+    return Effect.gen(function*() {
+      const { handle } = yield* SandboxService
+      const read = Effect.delay(Effect.succeed({ op: "status" as const, sendId: "none" }), "40 millis")
+      const slow = Effect.delay(Effect.succeed({ op: "status" as const, sendId: "none" }), "150 millis")
+      const clients = [yield* Effect.fork(handle("status", read)), yield* Effect.fork(handle("status", slow))]
+      for (let n = 0; n < 20; n++) yield* TestClock.adjust("10 millis")
+      yield* Fiber.joinAll(clients)
+      const took = (n: number) => {
+        const [from, until] = entries.flatMap((entry) => "n" in entry && entry.n === n ? [entry.at] : [])
+        return until! - from!
+      }
+      expect([took(1), took(2)]).toEqual([100, 150])
+    }).pipe(Effect.provide(
+      sandboxLayer({ latency: { _tag: "Fixed", ms: 100 } }).pipe(Layer.provide(collect(entries)))
+    ))
+  })
 
   it.effect("a slow start wears off", () =>
     Effect.gen(function*() {
