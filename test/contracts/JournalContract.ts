@@ -299,6 +299,24 @@ export const journalContract = <R = never>(
           expect((yield* j.due(["z1", "z2"], start + 5, 2)).map((each) => each.actor)).toEqual(["l5", "l2"])
         }))
 
+      it.effect("R15: when the next is due is known, and what was committed here since that was asked", () =>
+        Effect.gen(function*() {
+          const j = yield* journal
+          const due = (actor: string, at: number | null, cell: string) =>
+            unit(actor, { change: change({ dueAt: at, cell }), base: { ...base(0, ""), cell } })
+          j.takeDue()
+          yield* verdicts([due("x1", start + 7, "y1"), due("x2", start + 3, "y1"), due("x3", null, "y1")])
+          expect(j.takeDue()).toBe(start + 3)
+          expect(j.takeDue()).toBe(null)
+          yield* verdicts([due("x4", start + 5, "y2"), unit("x5")])
+          expect(j.takeDue()).toBe(start + 5)
+          expect(yield* j.nextDue(["y1", "y2"], start)).toBe(start + 3)
+          expect(yield* j.nextDue(["y1", "y2"], start + 3)).toBe(start + 5)
+          expect(yield* j.nextDue(["y1"], start + 3)).toBe(start + 7)
+          expect(yield* j.nextDue(["y1", "y2"], start + 7)).toBe(null)
+          expect(yield* j.nextDue([], start)).toBe(null)
+        }))
+
       it.effect("R8: a move is a change whose base is the old cell; who lives in a cell of its own is found", () =>
         Effect.gen(function*() {
           const j = yield* journal

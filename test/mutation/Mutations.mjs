@@ -1046,6 +1046,33 @@ export const mutations = [
     test: "packages/cluster/test/actor/Nudge.integration.test.ts"
   },
   {
+    id: "timers: what is committed here is known to be due",
+    rule: "R15",
+    file: "packages/cluster/src/actor/Timers.ts",
+    find: "journal.takeDue() ?? next",
+    replace: "next",
+    project: "unit",
+    test: "packages/cluster/test/actor/Timers.test.ts"
+  },
+  {
+    id: "timers: cells that are new here are looked at",
+    rule: "R15",
+    file: "packages/cluster/src/actor/Timers.ts",
+    find: "own === owned &&",
+    replace: "",
+    project: "unit",
+    test: "packages/cluster/test/actor/Timers.test.ts"
+  },
+  {
+    id: "who comes too late for a range passes nothing on",
+    rule: "R13",
+    file: "packages/cluster/src/marketing/Aggregation.ts",
+    find: "\"offset\" < $3 and exists (select from moved)",
+    replace: "\"offset\" < $3",
+    project: "integration",
+    test: "packages/cluster/test/marketing/Aggregation.integration.test.ts"
+  },
+  {
     id: "templates: nesting is bounded before the parser",
     rule: "G16",
     file: "packages/domain/src/marketing/TemplateShape.ts",

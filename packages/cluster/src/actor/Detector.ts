@@ -104,9 +104,9 @@ const make = (self: string) =>
       })
 
     const round = Effect.gen(function*() {
-      yield* sql`insert into cluster_member (name) values (${self})
-        on conflict (name) do update set seen_at = clock_timestamp()`
-      const rows = yield* sql<RunnerRow>`select address, healthy from cluster_runners`
+      const rows = yield* sql<RunnerRow>`with seen as (insert into cluster_member (name) values (${self})
+          on conflict (name) do update set seen_at = clock_timestamp())
+        select address, healthy from cluster_runners`
       for (const [address] of suspicions) if (!rows.some((row) => row.address === address)) suspicions.delete(address)
       yield* Effect.forEach(rows, probe, { concurrency: 16, discard: true })
     })

@@ -103,6 +103,10 @@ export interface KindJournal<State> {
     now: number,
     limit: number
   ) => Effect.Effect<ReadonlyArray<{ readonly actor: string; readonly cell: string }>, JournalUnavailable>
+  /** When the next actor of the cells named is due after `now` (ms); null: none of them is. */
+  readonly nextDue: (cells: ReadonlyArray<string>, now: number) => Effect.Effect<number | null, JournalUnavailable>
+  /** The earliest due time (ms) that was committed through this journal since this was last asked; null: none was. */
+  readonly takeDue: () => number | null
   /** Actors that live in a cell of their own (R8), in the order of their cells' names. */
   readonly hot: (
     limit: number

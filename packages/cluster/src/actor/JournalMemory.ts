@@ -171,69 +171,88 @@ const reading = <A>(store: MemoryStore, read: () => A): Effect.Effect<A, Journal
       : Effect.flatMap(Effect.sync(read), (found) => Effect.as(fate.until, found))
   })
 
-const of = (store: MemoryStore) => <S, C, R, E>(kind: ActorKind<S, C, R, E>): KindJournal<S> => ({
-  // As over PostgreSQL, main rows and child rows are read one after the other: a commit may come between.
-  load: (ids) =>
-    Effect.gen(function*() {
-      const mains = yield* reading(store, () =>
-        ids.flatMap((id) => {
-          const stored = store.kind(kind.name).actors.get(id)
-          return stored === undefined ? [] : [{ id, ...copy(stored) }]
-        }))
-      if (mains.length === 0) return []
-      const tables = yield* Effect.forEach(kind.children.filter((table) => table.live !== null), (table) =>
-        reading(store, () => {
-          const rows = [...store.table(kind.name, table.name).values()].filter((row) =>
-            isLive(table, row)
+/** `soonest`: the earliest due time of each kind that this journal has committed since it was asked. */
+const of =
+  (store: MemoryStore, soonest: Map<string, number>) => <S, C, R, E>(kind: ActorKind<S, C, R, E>): KindJournal<S> => ({
+    // As over PostgreSQL, main rows and child rows are read one after the other: a commit may come between.
+    load: (ids) =>
+      Effect.gen(function*() {
+        const mains = yield* reading(store, () =>
+          ids.flatMap((id) => {
+            const stored = store.kind(kind.name).actors.get(id)
+            return stored === undefined ? [] : [{ id, ...copy(stored) }]
+          }))
+        if (mains.length === 0) return []
+        const tables = yield* Effect.forEach(kind.children.filter((table) => table.live !== null), (table) =>
+          reading(store, () => {
+            const rows = [...store.table(kind.name, table.name).values()].filter((row) =>
+              isLive(table, row)
+            )
+            return { table, rows: copy(rows) }
+          }))
+        return mains.map(({ clock, fence, id, main }) => {
+          const children = Object.fromEntries(
+            tables.map(({ rows, table }) => [table.name, rows.filter((row) => String(row[table.actor]) === id)])
           )
-          return { table, rows: copy(rows) }
-        }))
-      return mains.map(({ clock, fence, id, main }) => {
-        const children = Object.fromEntries(
-          tables.map(({ rows, table }) => [table.name, rows.filter((row) => String(row[table.actor]) === id)])
+          return { actor: id, state: kind.restore(id, main, children), fence, clock }
+        })
+      }),
+    outcomes: (pairs) =>
+      reading(store, () =>
+        pairs.flatMap((pair) => {
+          const found = store.kind(kind.name).outcomes.get(outcomeKey(pair.actor, pair.command))
+          return found === undefined ? [] : [copy(found)]
+        })),
+    commit: (units) =>
+      Effect.gen(function*() {
+        const history = store.generation
+        // One actor at most once per group, as in PostgreSQL: a second unit finds the first's version.
+        const commit = () =>
+          store.generation === history ? units.map((unit) => commitOne(store, kind, unit)) : undefined
+        const unknown = new CommitUnknown({ reason: "connection lost" })
+        store.commits++
+        const fate = store.fate()
+        if (fate._tag === "LoseThenAbort") return yield* unknown
+        if (fate._tag === "LoseThenCommit") {
+          store.stray(commit)
+          return yield* unknown
+        }
+        if (fate._tag === "Delay") yield* fate.until
+        const verdicts = commit()
+        for (const { change } of units) {
+          if (change === null || change.dueAt === null) continue
+          soonest.set(kind.name, Math.min(soonest.get(kind.name) ?? change.dueAt, change.dueAt))
+        }
+        if (verdicts === undefined || fate._tag === "CommitThenLose") return yield* unknown
+        return verdicts
+      }),
+    due: (cells, now, limit) =>
+      reading(store, () =>
+        [...store.kind(kind.name).actors]
+          .filter(([, stored]) => stored.dueAt !== null && stored.dueAt <= now && cells.includes(stored.fence.cell))
+          .sort(([, a], [, b]) => (a.dueAt ?? 0) - (b.dueAt ?? 0))
+          .slice(0, limit)
+          .map(([actor, stored]) => ({ actor, cell: stored.fence.cell }))),
+    nextDue: (cells, now) =>
+      reading(store, () => {
+        const later = [...store.kind(kind.name).actors.values()].flatMap(({ dueAt, fence }) =>
+          dueAt !== null && dueAt > now && cells.includes(fence.cell) ? [dueAt] : []
         )
-        return { actor: id, state: kind.restore(id, main, children), fence, clock }
-      })
-    }),
-  outcomes: (pairs) =>
-    reading(store, () =>
-      pairs.flatMap((pair) => {
-        const found = store.kind(kind.name).outcomes.get(outcomeKey(pair.actor, pair.command))
-        return found === undefined ? [] : [copy(found)]
-      })),
-  commit: (units) =>
-    Effect.gen(function*() {
-      const history = store.generation
-      // One actor at most once per group, as in PostgreSQL: a second unit finds the first's version.
-      const commit = () => store.generation === history ? units.map((unit) => commitOne(store, kind, unit)) : undefined
-      const unknown = new CommitUnknown({ reason: "connection lost" })
-      store.commits++
-      const fate = store.fate()
-      if (fate._tag === "LoseThenAbort") return yield* unknown
-      if (fate._tag === "LoseThenCommit") {
-        store.stray(commit)
-        return yield* unknown
-      }
-      if (fate._tag === "Delay") yield* fate.until
-      const verdicts = commit()
-      if (verdicts === undefined || fate._tag === "CommitThenLose") return yield* unknown
-      return verdicts
-    }),
-  due: (cells, now, limit) =>
-    reading(store, () =>
-      [...store.kind(kind.name).actors]
-        .filter(([, stored]) => stored.dueAt !== null && stored.dueAt <= now && cells.includes(stored.fence.cell))
-        .sort(([, a], [, b]) => (a.dueAt ?? 0) - (b.dueAt ?? 0))
-        .slice(0, limit)
-        .map(([actor, stored]) => ({ actor, cell: stored.fence.cell }))),
-  hot: (limit) =>
-    reading(store, () =>
-      [...store.kind(kind.name).actors]
-        .map(([actor, stored]) => ({ actor, cell: stored.fence.cell }))
-        .filter(({ cell }) => isHot(cell))
-        .sort((a, b) => (a.cell < b.cell ? -1 : 1))
-        .slice(0, limit))
-})
+        return later.length === 0 ? null : Math.min(...later)
+      }),
+    takeDue: () => {
+      const taken = soonest.get(kind.name) ?? null
+      soonest.delete(kind.name)
+      return taken
+    },
+    hot: (limit) =>
+      reading(store, () =>
+        [...store.kind(kind.name).actors]
+          .map(([actor, stored]) => ({ actor, cell: stored.fence.cell }))
+          .filter(({ cell }) => isHot(cell))
+          .sort((a, b) => (a.cell < b.cell ? -1 : 1))
+          .slice(0, limit))
+  })
 
 export const layer = (store: MemoryStore): Layer.Layer<Journal> =>
-  Layer.succeed(Journal, { of: of(store), generation: () => store.generation })
+  Layer.succeed(Journal, { of: of(store, new Map()), generation: () => store.generation })

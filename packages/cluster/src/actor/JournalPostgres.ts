@@ -9,7 +9,7 @@ import { unnamed } from "../sql/DatabaseSession.ts"
 import type { ActorKind } from "./ActorKind.ts"
 import { CommitUnknown, Journal, JournalUnavailable, type KindJournal, type Unit, type Verdict } from "./Journal.ts"
 import { CommitGroup, fill, type Filled } from "./JournalGroup.ts"
-import { commitSql, dueSql, hotSql, loadChildSql, loadMainSql, outcomesSql } from "./JournalSql.ts"
+import { commitSql, dueSql, hotSql, loadChildSql, loadMainSql, nextDueSql, outcomesSql } from "./JournalSql.ts"
 import { changedTopic, Nudge, outboxTopic } from "./Nudge.ts"
 import type { Row } from "./Table.ts"
 
@@ -149,6 +149,13 @@ const make = Effect.gen(function*() {
     // Numbered over all kinds, since the server cuts a statement's name at 63 bytes and a variant's would be longer.
     const statements = new Map<string, { readonly name: string; readonly text: string }>()
     let busy = 0
+    let soonest: number | null = null
+    /** Noted once it is there: whoever looks before has not seen it, and looks again. */
+    const noteDue = (units: ReadonlyArray<Unit>): void => {
+      for (const { change } of units) {
+        if (change !== null && change.dueAt !== null) soonest = Math.min(soonest ?? change.dueAt, change.dueAt)
+      }
+    }
 
     /** Finds the unit that cannot be stored by halving the group until it is alone. */
     const split = async (
@@ -196,6 +203,7 @@ const make = Effect.gen(function*() {
       busy++
       run(group.units, group.members[0]!.generation).then(
         (verdicts) => {
+          noteDue(group.units)
           if (nudge !== null) tellOf(nudge, kind.name, group.units)
           let at = 0
           for (const waiting of group.members) {
@@ -203,6 +211,8 @@ const make = Effect.gen(function*() {
           }
         },
         (cause) => {
+          // It may have happened.
+          noteDue(group.units)
           const unknown = Effect.fail(new CommitUnknown({ reason: `${sqlState(cause)} ${message(cause)}` }))
           for (const waiting of group.members) waiting.resume(unknown)
         }
@@ -261,6 +271,15 @@ const make = Effect.gen(function*() {
           })
         }),
       due: (cells, now, limit) => query(`due:${kind.name}`, dueSql(kind.main), [cells, now, limit]),
+      nextDue: (cells, now) =>
+        query<{ readonly at: number | null }>(`next:${kind.name}`, nextDueSql(kind.main), [cells, now]).pipe(
+          Effect.map((rows) => rows[0]?.at ?? null)
+        ),
+      takeDue: () => {
+        const taken = soonest
+        soonest = null
+        return taken
+      },
       hot: (limit) => query(`hot:${kind.name}`, hotSql(kind.main), [limit])
     }
   }

@@ -242,6 +242,13 @@ export const dueSql = (main: Table): string =>
 where due_at is not null and cell = any($1::text[]) and due_at <= to_timestamp($2::float8 / 1000.0)
 order by due_at limit $3`
 
+/** The first of each cell: a look into the index of what is due, cell by cell. */
+export const nextDueSql = (main: Table): string =>
+  `select (extract(epoch from min(d.due_at)) * 1000)::float8 as at
+from unnest($1::text[]) c(cell) cross join lateral (
+  select due_at from ${main.name} where due_at is not null and cell = c.cell and due_at > to_timestamp($2::float8 / 1000.0)
+  order by due_at limit 1) d`
+
 /** The condition is that of the kind's partial index, word for word, since the planner compares no more than words. */
 export const hotSql = (main: Table): string =>
   `select id as actor, cell from ${main.name} where cell like 'hot-%' order by cell limit $1`

@@ -11,6 +11,8 @@ import { randomUUID } from "node:crypto"
 export const outboxTopic = "outbox"
 /** This partition of the event log has events: one topic for each, since whoever is woken asks the database. */
 export const eventsTopic = (partition: number): string => `events ${partition}`
+/** The shop's clock was moved otherwise than by time's going on; the database itself says so. */
+export const clockTopic = "clock"
 /** Deliveries may have become due otherwise than by their member's deciding so. */
 export const dueTopic = "due"
 /** Actors of this kind have changed. */

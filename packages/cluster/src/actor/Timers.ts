@@ -1,7 +1,8 @@
 /**
  * Timers are rows (R15): the next due time of an actor stands in its main row, written in the commit that decided it. Each
  * runner polls the rows of the cells that it owns, by the shop's clock, and sends `Wake`, which is idempotent. So a timer
- * fires after passivation, hand-off and restart alike.
+ * fires after passivation, hand-off and restart alike. It looks when something is due by what it has read and committed
+ * itself, when it owns other cells than before, and now and then for what others have left.
  */
 import { Sharding } from "@effect/cluster"
 import { make as makeEntityId } from "@effect/cluster/EntityId"
@@ -14,6 +15,8 @@ import { ShopClock } from "./ShopClock.ts"
 
 /** How late a timer may fire beside the time its command takes. */
 export const pollInterval = Duration.millis(200)
+/** How often the rows are read though nothing is known to be due, ms: how late a timer may be that another process wrote. */
+export const lookInterval = 1000
 /** Timers sent in one poll; more wait for the next. */
 export const wakeMax = 1000
 
@@ -64,6 +67,44 @@ const restingMax = 10_000
 /** Cells of one actor whose timers are polled; far more than a shop has hot products. */
 const hotMax = 2000
 
+/**
+ * Polls, but reads nothing while nothing can be due. `shared` names the cells that this runner owns of those that everybody
+ * knows, `all` those and the others, which it takes a query to know. Answers how many were woken.
+ */
+export const poller = <State, Command, Reply, Event, E, R>(
+  kind: ActorKind<State, Command, Reply, Event>,
+  shared: () => ReadonlyArray<string>,
+  all: Effect.Effect<ReadonlyArray<string>, E, R>
+) =>
+  Effect.gen(function*() {
+    const journal = (yield* Journal).of(kind)
+    const clock = yield* ShopClock
+    const resting = new Map<string, number>()
+    let next = Number.NEGATIVE_INFINITY
+    let lookedAt = Number.NEGATIVE_INFINITY
+    let owned = ""
+    return Effect.gen(function*() {
+      const own = shared().join()
+      // Taken before the look: what is committed from here on is asked for next time.
+      next = Math.min(next, journal.takeDue() ?? next)
+      const real = clock.real()
+      if (clock.now() < next && own === owned && Math.abs(real - lookedAt) < lookInterval) return 0
+      // Until this look has come to its end there may be something.
+      next = Number.NEGATIVE_INFINITY
+      const cells = yield* all
+      const now = clock.now()
+      const woken = yield* poll(kind, cells, resting)
+      // Whoever was woken may be due again, or still.
+      if (woken === 0 && resting.size === 0) {
+        const due = cells.length === 0 ? null : yield* journal.nextDue(cells, now)
+        next = due ?? Number.POSITIVE_INFINITY
+      }
+      lookedAt = real
+      owned = own
+      return woken
+    })
+  })
+
 /** Polls a kind's timers on this runner; `hot`: its actors may have cells of their own. */
 export const layer = <State, Command, Reply, Event>(
   kind: ActorKind<State, Command, Reply, Event>,
@@ -77,13 +118,16 @@ export const layer = <State, Command, Reply, Event>(
     const cells = options.hot === true
       ? Effect.map(journal.hot(hotMax), (placed) => [...shared, ...placed.map(({ cell }) => cell)])
       : Effect.succeed(shared)
-    const owned = Effect.map(cells, (all) =>
-      all.filter((cell) => sharding.hasShardId(sharding.getShardId(makeEntityId(cell), groupOf(cell)))))
-    const resting = new Map<string, number>()
-    yield* Effect.flatMap(owned, (cells) =>
-      poll(kind, cells, resting)).pipe(
-        Effect.catchAllCause((cause) => Effect.logWarning(`Timers of ${kind.name} could not be polled`, cause)),
-        Effect.repeat(Schedule.spaced(pollInterval)),
-        Effect.forkScoped
-      )
+    const shardOf = (cell: string) => sharding.getShardId(makeEntityId(cell), groupOf(cell))
+    const sharedShards = shared.map((cell) => ({ cell, shard: shardOf(cell) }))
+    const polling = yield* poller(
+      kind,
+      () => sharedShards.flatMap(({ cell, shard }) => sharding.hasShardId(shard) ? [cell] : []),
+      Effect.map(cells, (all) => all.filter((cell) => sharding.hasShardId(shardOf(cell))))
+    )
+    yield* polling.pipe(
+      Effect.catchAllCause((cause) => Effect.logWarning(`Timers of ${kind.name} could not be polled`, cause)),
+      Effect.repeat(Schedule.spaced(pollInterval)),
+      Effect.forkScoped
+    )
   }))

@@ -108,29 +108,36 @@ const independent = (needed: ReadonlyArray<Statement>): boolean => {
   return writers === 0 || writers === 1 && needed.every(({ catalogue }) => catalogue !== "reads")
 }
 
-const inOneStatement = (needed: ReadonlyArray<Statement>): string =>
+/** The judge's offset moves along with the aggregates', where there is nothing for it to judge. */
+const judged = `judged as (update consumer_offset set "offset" = $3 where consumer = 'judge' and partition = $1
+      and "offset" < $3 and exists (select from moved))`
+
+const inOneStatement = (needed: ReadonlyArray<Statement>, alsoJudged: boolean): string =>
   [
     `with moved as (update consumer_offset set "offset" = $3
       where consumer = '${consumer}' and partition = $1 and "offset" = $2 returning partition)`,
+    ...(alsoJudged ? [judged] : []),
     ...needed.map(({ text }, n) => `part${n} as (${text.replaceAll(range, `${range} and exists (select from moved)`)})`)
   ].join(",\n") + "\nselect exists (select from moved) as moved, $4::text as zone"
 
 /**
  * Takes a partition's events of (after, to] into the aggregates; false when another has taken them before. `types`: those of
- * these events, so that nothing is asked of the log about others.
+ * these events, so that nothing is asked of the log about others. `alsoJudged`: none of them is left to judge, and the judge's
+ * offset moves in the same commit.
  */
 export const aggregate = (
   partition: number,
   after: number,
   to: number,
   timeZone: string,
-  types: ReadonlySet<HappeningType>
+  types: ReadonlySet<HappeningType>,
+  alsoJudged = false
 ) =>
   Effect.flatMap(SqlClient.SqlClient, (sql) => {
     const needed = statements.filter((statement) => statement.types.some((type) => types.has(type)))
     if (independent(needed)) {
       return Effect.map(
-        sql.unsafe<{ readonly moved: boolean }>(inOneStatement(needed), [partition, after, to, timeZone]),
+        sql.unsafe<{ readonly moved: boolean }>(inOneStatement(needed, alsoJudged), [partition, after, to, timeZone]),
         (rows) => rows[0]?.moved === true
       )
     }
@@ -141,6 +148,10 @@ export const aggregate = (
         where consumer = ${consumer} and partition = ${partition} and "offset" = ${after} returning partition`
       if (moved.length === 0) return false
       yield* Effect.forEach(needed, run, { discard: true })
+      if (alsoJudged) {
+        yield* sql`update consumer_offset set "offset" = ${to}
+          where consumer = 'judge' and partition = ${partition} and "offset" < ${to}`
+      }
       return true
     }))
   })

@@ -28,6 +28,8 @@ export class Catalogue extends Context.Tag("@hikyaku/cluster/Catalogue")<Catalog
     entries: ReadonlyArray<LogEntry>,
     version: number
   ) => Effect.Effect<ReadonlyArray<Firing>, SqlError.SqlError>
+  /** Whether any campaign of that version or a later one listens to events like these: else there is nothing to judge. */
+  readonly concerns: (entries: ReadonlyArray<LogEntry>, version: number) => Effect.Effect<boolean, SqlError.SqlError>
 }>() {}
 
 interface CampaignRow {
@@ -117,7 +119,10 @@ const make = Effect.gen(function*() {
       })
     })
 
-  return Catalogue.of({ judge })
+  const concerns = (entries: ReadonlyArray<LogEntry>, wanted: number) =>
+    Effect.map(refresh(wanted), (current) => entries.some((entry) => current.types.has(eventType(entry.happening))))
+
+  return Catalogue.of({ judge, concerns })
 })
 
 export const layer: Layer.Layer<Catalogue, never, SqlClient.SqlClient | ShopClock | EventSettings> = Layer.effect(

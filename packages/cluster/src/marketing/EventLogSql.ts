@@ -1,7 +1,7 @@
 /** The event log in PostgreSQL: offsets are assigned under the partition's row lock, so that they become visible in order. */
 import { SqlClient } from "@effect/sql"
 import { type Event, eventKey, eventType } from "@hikyaku/domain/marketing/Event"
-import { Effect, Layer, Option } from "effect"
+import { Array as Arr, Effect, Exit, FiberSet, Layer, Option } from "effect"
 import { Nudge } from "../actor/Nudge.ts"
 import { fingerprint } from "../actor/Wire.ts"
 import {
@@ -93,20 +93,30 @@ written as (
 select count(*)::int as n, array_agg(distinct partition) as partitions from written`
 
 /**
- * A partition's entries that are not judged yet, each with how far its consumers have come. The offset is a subquery and no
+ * Partitions' entries that are not judged yet, each with how far its consumers have come. The offset is a subquery and no
  * join, so that the index is entered where it points: a join is carried out by walking the partition from its beginning.
  */
-const pendingSql = `select l."offset"::float8 as "offset", l.source, l.event_id as id,
-  (extract(epoch from l.at) * 1000)::float8 as at, l.happening,
-  (select a."offset"::float8 from consumer_offset a where a.consumer = 'aggregate' and a.partition = $1) as aggregated,
-  (select version::float8 from catalogue) as "catalogueVersion"
-from event_log l where l.partition = $1 and l."offset" >
-  (select c."offset" from consumer_offset c where c.consumer = 'judge' and c.partition = $1)
-order by l."offset" limit $2`
+const pendingSql = `select w.partition, l.* from unnest($1::int[], $2::int[]) w(partition, most) cross join lateral (
+  select l."offset"::float8 as "offset", l.source, l.event_id as id,
+    (extract(epoch from l.at) * 1000)::float8 as at, l.happening,
+    (select a."offset"::float8 from consumer_offset a where a.consumer = 'aggregate' and a.partition = w.partition)
+      as aggregated,
+    (select version::float8 from catalogue) as "catalogueVersion"
+  from event_log l where l.partition = w.partition and l."offset" >
+    (select c."offset" from consumer_offset c where c.consumer = 'judge' and c.partition = w.partition)
+  order by l."offset" limit w.most
+) l order by w.partition, l."offset"`
 
-interface PendingRow extends Omit<LogEntry, "partition"> {
+interface PendingRow extends LogEntry {
   readonly aggregated: number
   readonly catalogueVersion: number
+}
+
+/** One processor's look at its partition. */
+interface Look {
+  readonly partition: number
+  readonly limit: number
+  readonly resume: (found: Exit.Exit<ReadonlyArray<PendingRow>, EventLogUnavailable>) => void
 }
 
 interface AppendRow {
@@ -155,8 +165,44 @@ const make = Effect.gen(function*() {
       Effect.mapError(unavailable)
     )
 
+  const read = (looks: ReadonlyArray<Look>) => {
+    // Two of one partition are two processors of it: both get what is there.
+    const most = new Map<number, number>()
+    for (const { limit, partition } of looks) most.set(partition, Math.max(limit, most.get(partition) ?? 0))
+    return sql.unsafe<PendingRow>(pendingSql, [[...most.keys()], [...most.values()]]).pipe(
+      Effect.map((rows) => Arr.groupBy(rows, (row) => String(row.partition))),
+      Effect.mapError(unavailable)
+    )
+  }
+
+  /** Who looks in the same turn looks together: what is appended at one time wakes the processors of its partitions. */
+  let gathered: Array<Look> = []
+  const readGathered = Effect.suspend(() => {
+    const looks = gathered
+    gathered = []
+    return Effect.exit(read(looks)).pipe(
+      Effect.map((found) => {
+        for (const { limit, partition, resume } of looks) {
+          resume(Exit.map(found, (rows) => (rows[String(partition)] ?? []).slice(0, limit)))
+        }
+      })
+    )
+  })
+  const run = yield* FiberSet.makeRuntime<never>()
+  const gather = (partition: number, limit: number) =>
+    Effect.async<ReadonlyArray<PendingRow>, EventLogUnavailable>((resume) => {
+      const look: Look = { partition, limit, resume }
+      gathered.push(look)
+      if (gathered.length === 1) run(Effect.interruptible(Effect.zipRight(Effect.yieldNow(), readGathered)))
+      return Effect.sync(() => {
+        const at = gathered.indexOf(look)
+        // The one that has begun reads for those that come after it.
+        if (at > 0) gathered.splice(at, 1)
+      })
+    })
+
   const pending = (partition: number, limit: number) =>
-    sql.unsafe<PendingRow>(pendingSql, [partition, limit]).pipe(
+    gather(partition, limit).pipe(
       Effect.map((rows) => {
         const last = rows.at(-1)
         return last === undefined ? null : {
@@ -172,8 +218,7 @@ const make = Effect.gen(function*() {
           aggregated: last.aggregated,
           catalogueVersion: last.catalogueVersion
         }
-      }),
-      Effect.mapError(unavailable)
+      })
     )
 
   const relay = sql.unsafe<RelayRow>(relaySql, [relayMax]).pipe(
@@ -185,4 +230,4 @@ const make = Effect.gen(function*() {
   return EventLog.of({ append, pending, relay })
 })
 
-export const layer: Layer.Layer<EventLog, never, SqlClient.SqlClient> = Layer.effect(EventLog, make)
+export const layer: Layer.Layer<EventLog, never, SqlClient.SqlClient> = Layer.scoped(EventLog, make)

@@ -122,7 +122,10 @@ export const make = Effect.gen(function*() {
       // After a crash aggregation may be ahead of judgement: then it is done already.
       if (aggregated < last) {
         const types = new Set(entries.map((entry) => entry.happening._tag))
-        yield* aggregate(partition, aggregated, last, settings.timeZone, types)
+        const unjudged = dead.length > 0 || (yield* catalogue.concerns(entries, catalogueVersion))
+        const taken = yield* aggregate(partition, aggregated, last, settings.timeZone, types, !unjudged)
+        // Somebody else has aggregated meanwhile, perhaps less than this: what is left is looked at anew.
+        if (!unjudged || !taken) return entries.length
       }
       dead.push(...yield* judge(entries, catalogueVersion))
       const pass = sql`update consumer_offset set "offset" = ${last}

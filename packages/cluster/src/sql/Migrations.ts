@@ -19,6 +19,7 @@ import { sql as requestSources } from "./migrations/0115_request_sources.ts"
 import { sql as requestUnsubscribe } from "./migrations/0116_request_unsubscribe.ts"
 import { sql as sendBegun } from "./migrations/0117_send_begun.ts"
 import { sql as campaignIndexes } from "./migrations/0120_campaign_indexes.ts"
+import { sql as clockTold } from "./migrations/0125_clock_told.ts"
 
 const numbered: Readonly<Record<string, string>> = {
   "0001_runtime": runtime,
@@ -37,7 +38,8 @@ const numbered: Readonly<Record<string, string>> = {
   "0115_request_sources": requestSources,
   "0116_request_unsubscribe": requestUnsubscribe,
   "0117_send_begun": sendBegun,
-  "0120_campaign_indexes": campaignIndexes
+  "0120_campaign_indexes": campaignIndexes,
+  "0125_clock_told": clockTold
 }
 
 const statement = (text: string) => Effect.flatMap(SqlClient.SqlClient, (sql) => sql.unsafe(text))

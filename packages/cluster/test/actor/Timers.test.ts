@@ -3,7 +3,7 @@ import { ActorClient, CommandFault, NoAnswer, type Send, type SendError } from "
 import { Journal } from "@hikyaku/cluster/actor/Journal"
 import { layer as memory } from "@hikyaku/cluster/actor/JournalMemory"
 import { layerTest } from "@hikyaku/cluster/actor/ShopClock"
-import { failureRest, faultRest, poll, wakeMax, wakeWithin } from "@hikyaku/cluster/actor/Timers"
+import { failureRest, faultRest, lookInterval, poll, poller, wakeMax, wakeWithin } from "@hikyaku/cluster/actor/Timers"
 import { Effect, Either, Layer, TestClock } from "effect"
 import { counterKind } from "../../../../test/contracts/CounterKind.ts"
 import { makeHouse, start, wire } from "./CellHouse.ts"
@@ -90,6 +90,76 @@ describe("R15: timers are rows", () => {
       expect(yield* polling).toBe(1)
       yield* TestClock.adjust(1)
       expect(yield* polling).toBe(wakeMax)
+    }))
+
+  it.scoped("while nothing is due nothing is read; what this process commits is woken when it is due", () =>
+    Effect.gen(function*() {
+      const house = yield* remind({ a: 300, z: 100_000 })
+      const sent: Array<Send<unknown>> = []
+      let reads = 0
+      house.store.readFate = () => {
+        reads++
+        return { _tag: "Read" }
+      }
+      const journal = memory(house.store)
+      yield* Effect.gen(function*() {
+        const own = (yield* Journal).of(counterKind)
+        const polling = yield* poller(counterKind, () => ["c0"], Effect.succeed(["c0"]))
+        expect(yield* polling).toBe(0)
+        const first = reads
+        expect(first).toBeGreaterThan(0)
+        for (let ms = 0; ms < 250; ms += 50) {
+          yield* TestClock.adjust("50 millis")
+          expect(yield* polling).toBe(0)
+        }
+        expect(reads).toBe(first)
+        // It has read when the next is due.
+        yield* TestClock.adjust("50 millis")
+        expect(yield* polling).toBe(1)
+        // Whoever was woken and did not decide otherwise is due still.
+        expect(yield* polling).toBe(1)
+        const decide = (dueAt: number | null) =>
+          Effect.gen(function*() {
+            const [a] = yield* own.load(["a"])
+            const { epoch } = a!.fence
+            const main = counterKind.mainRow(a!.state)
+            const change = { clock: start, dueAt, cell: "c0", epoch, main, outcomes: [], rows: [], outbox: [] }
+            return yield* own.commit([{ actor: "a", base: a!.fence, writer: "w", asked: [], notAfter: null, change }])
+          })
+        yield* decide(null)
+        // It has read that nothing is due for long; what is decided after that is not read, but known.
+        expect(yield* polling).toBe(0)
+        yield* decide(start + 400)
+        const second = reads
+        yield* TestClock.adjust("50 millis")
+        expect(yield* polling).toBe(0)
+        expect(reads).toBe(second)
+        yield* TestClock.adjust("50 millis")
+        expect(yield* polling).toBe(1)
+        expect(sent.map(({ actor }) => actor)).toEqual(["a", "a", "a"])
+      }).pipe(Effect.provide([journal, noting(sent), layerTest]))
+    }))
+
+  it.scoped("what another process has left is found by a look now and then, and at once in cells that are new here", () =>
+    Effect.gen(function*() {
+      const { store } = yield* remind({ a: 10 })
+      let cells: ReadonlyArray<string> = ["c1"]
+      yield* Effect.gen(function*() {
+        const polling = yield* poller(counterKind, () => cells, Effect.sync(() => cells))
+        yield* TestClock.adjust("20 millis")
+        expect(yield* polling).toBe(0)
+        cells = ["c0", "c1"]
+        expect(yield* polling).toBe(1)
+        // Decided elsewhere: this journal knows nothing of it.
+        const later = (dueAt: number) =>
+          store.kind("Counter").actors.set("a", { ...store.kind("Counter").actors.get("a")!, dueAt })
+        later(start + 90_000)
+        expect(yield* polling).toBe(0)
+        later(start + 20)
+        expect(yield* polling).toBe(0)
+        yield* TestClock.adjust(lookInterval)
+        expect(yield* polling).toBe(1)
+      }).pipe(Effect.provide([memory(store), noting([]), layerTest]))
     }))
 
   it.scoped("a store that cannot be read is an error of the poll, not its end", () =>

@@ -49,17 +49,25 @@ const write = (history: History) =>
     }, { discard: true })
   })
 
+const judgedTo = Effect.flatMap(SqlClient.SqlClient, (sql) =>
+  Effect.map(
+    sql<{ readonly to: number }>`select "offset"::int as to from consumer_offset
+      where consumer = 'judge' and partition = ${partition}`,
+    (rows) => rows[0]?.to
+  ))
+
 /** Takes the events of these offsets (the last of each range); by so many processors at once. */
-const take = (history: History, ends: ReadonlyArray<number>, processors: number) =>
+const take = (history: History, ends: ReadonlyArray<number>, processors: number, alsoJudged: boolean) =>
   Effect.gen(function*() {
     let after = -1
     for (const to of ends) {
       const types = new Set(history.slice(after + 1, to + 1).map((each) => each.happening._tag))
       const taken = yield* Effect.all(
-        Array.from({ length: processors }, () => aggregate(partition, after, to, zone, types)),
+        Array.from({ length: processors }, () => aggregate(partition, after, to, zone, types, alsoJudged)),
         { concurrency: "unbounded" }
       )
       expect(taken.filter((each) => each)).toHaveLength(1)
+      expect(yield* judgedTo).toBe(alsoJudged ? to : -1)
       after = to
     }
   })
@@ -89,12 +97,22 @@ it.layer(marketingDatabase)("aggregation", (it) => {
         yield* sql`truncate event_log`
         yield* write(events)
         yield* afresh
-        yield* take(events, events.map((_, offset) => offset), 1)
+        yield* take(events, events.map((_, offset) => offset), 1, false)
         const singly = yield* aggregates
         yield* afresh
         const last = events.length - 1
-        yield* take(events, events.flatMap(({ ends }, offset) => (ends || offset === last ? [offset] : [])), 3)
+        yield* take(events, events.flatMap(({ ends }, offset) => (ends || offset === last ? [offset] : [])), 3, true)
         expect(yield* aggregates, JSON.stringify(events.map((each) => each.happening))).toEqual(singly)
+      }
+    }))
+
+  it.effect("R13: who comes too late for a range passes no event on as judged", () =>
+    Effect.gen(function*() {
+      yield* afresh
+      for (const types of [new Set(["Viewed"] as const), new Set(["ProductPublished", "Favourited"] as const)]) {
+        // Another has come to 3 from where this one began.
+        expect(yield* aggregate(partition, 3, 9, zone, types, true)).toBe(false)
+        expect(yield* judgedTo).toBe(-1)
       }
     }))
 })

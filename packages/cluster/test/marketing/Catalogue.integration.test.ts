@@ -15,6 +15,8 @@ const house = Layer.mergeAll(eventLogLayer, settings).pipe(Layer.provideMerge(ho
 
 const changed: Happening = { _tag: "PriceChanged", product: "tee", before: 100, after: 80 }
 let events = 0
+/** Whether any campaign listened, of every event and runner. */
+const listened: Array<boolean> = []
 
 /** Publishes an event; what each runner makes of it, judged in the order of the log. */
 const happens = (runners: ReadonlyArray<Context.Tag.Service<Catalogue>>, happening: Happening = changed) =>
@@ -29,11 +31,14 @@ const happens = (runners: ReadonlyArray<Context.Tag.Service<Catalogue>>, happeni
     return yield* Effect.forEach(
       runners,
       (runner) =>
-        Effect.map(
-          runner.judge(pending.entries, pending.catalogueVersion),
-          (firings) =>
-            firings.map(({ campaign, command }) => [campaign, command._tag === "Fire" ? command.version : null])
-        )
+        Effect.gen(function*() {
+          const concerned = yield* runner.concerns(pending.entries, pending.catalogueVersion)
+          const firings = yield* runner.judge(pending.entries, pending.catalogueVersion)
+          // Where nobody listens nobody fires.
+          expect(concerned || firings.length === 0).toBe(true)
+          listened.push(concerned)
+          return firings.map(({ campaign, command }) => [campaign, command._tag === "Fire" ? command.version : null])
+        })
     )
   })
 
@@ -75,6 +80,8 @@ describe("what is effective (R16)", () => {
           expect(yield* happens(runners)).toEqual(both(["sale", 3]))
           yield* tell("sale", "Cancel")
           expect(yield* happens(runners)).toEqual(both())
+          // Before the first activation, while paused and after the end nobody does.
+          expect(listened).toEqual([false, true, true, true, false, true, false].flatMap((each) => [each, each]))
         }).pipe(Effect.scoped),
       60_000
     )

@@ -4,7 +4,7 @@ import { eventsTopic, layerMemory as nudges, Nudge } from "@hikyaku/cluster/acto
 import { EventLog, partitionOf, partitions } from "@hikyaku/cluster/marketing/EventLog"
 import { layer as eventLog } from "@hikyaku/cluster/marketing/EventLogSql"
 import { type Event, eventKey, eventType, type Happening } from "@hikyaku/domain/marketing/Event"
-import { Effect, Layer } from "effect"
+import { Effect, Fiber, Layer } from "effect"
 import { marketingDatabase } from "./MarketingDatabase.ts"
 
 const at = 1_700_000_000_000
@@ -53,6 +53,31 @@ describe("event log", () => {
           "other/1",
           "shop/3"
         ])
+      }))
+
+    it.effect("R13: who looks at several partitions in one turn is answered as if alone, in order and within the limit", () =>
+      Effect.gen(function*() {
+        const log = yield* EventLog
+        const products = ["aa", "ab", "ac", "ad", "ae", "af", "ag", "ah", "ai"]
+        yield* log.append(
+          products.flatMap((product) =>
+            Array.from({ length: 4 }, (_, n) => event(`turn-${product}-${n}`, viewed(product)))
+          )
+        )
+        const everywhere = Array.from({ length: partitions }, (_, partition) => partition)
+        const alone = yield* Effect.forEach(everywhere, (partition) => log.pending(partition, 1_000))
+        // Beside one that gives up, and two that look at the same.
+        const gone = yield* Effect.fork(log.pending(0, 1_000))
+        const [together, first] = yield* Effect.all([
+          Effect.forEach(everywhere, (partition) => log.pending(partition, 1_000), { concurrency: "unbounded" }),
+          Effect.forEach(everywhere, (partition) => log.pending(partition, 3), { concurrency: "unbounded" }),
+          Fiber.interrupt(gone)
+        ], { concurrency: "unbounded" })
+        expect(together).toEqual(alone)
+        expect(first.map((each) => each?.entries ?? [])).toEqual(
+          alone.map((each) => (each?.entries ?? []).slice(0, 3))
+        )
+        expect(together.flatMap((each) => each?.entries ?? []).length).toBeGreaterThan(3 * products.length)
       }))
 
     it.effect("wakes the processors of the partitions that got something, and no others", () =>
