@@ -15,6 +15,8 @@ export const eventsTopic = (partition: number): string => `events ${partition}`
 export const clockTopic = "clock"
 /** Deliveries may have become due otherwise than by their member's deciding so. */
 export const dueTopic = "due"
+/** There is something that members are to hear about their deliveries. */
+export const owedTopic = "owed"
 /** Actors of this kind have changed. */
 export const changedTopic = (kind: string): string => `changed ${kind}`
 

@@ -2,7 +2,7 @@
 import { SqlClient, type SqlError } from "@effect/sql"
 import { type ListState, type ListStatus, mayHaveGone } from "@hikyaku/domain/delivery/List"
 import { Effect, Layer, Option } from "effect"
-import { dueTopic, Nudge } from "../actor/Nudge.ts"
+import { dueTopic, Nudge, owedTopic } from "../actor/Nudge.ts"
 import {
   DeliveryStore,
   doubtOf,
@@ -105,6 +105,7 @@ export const make = Effect.gen(function*() {
   const nudge = Option.getOrNull(yield* Effect.serviceOption(Nudge))
   const query = <A extends object>(statement: string, parameters: ReadonlyArray<unknown>) =>
     Effect.mapError(sql.unsafe<A>(statement, parameters), fault)
+  const tellOwed = Effect.sync(() => nudge?.tell(owedTopic))
   const count = (rows: ReadonlyArray<{ readonly n: number }>) => rows[0]?.n ?? 0
 
   return DeliveryStore.of({
@@ -171,7 +172,7 @@ export const make = Effect.gen(function*() {
         list,
         dropped.map((one) => one.delivery),
         dropped.map((one) => storable(one.reason))
-      ])),
+      ])).pipe(Effect.zipLeft(tellOwed)),
 
     begin: (by, lists) =>
       Effect.map(
@@ -190,13 +191,13 @@ export const make = Effect.gen(function*() {
       Effect.map(
         query(text.close, [...changeParameters(change), remainder.status, storable(remainder.reason)]),
         (rows) => rows.length > 0
-      ),
+      ).pipe(Effect.zipLeft(tellOwed)),
 
     expireList: (by, list) =>
       Effect.map(
         query(text.expireList, [list.id, by.epoch, list.state.status, list.state.attempt]),
         (rows) => rows.length > 0
-      ),
+      ).pipe(Effect.zipLeft(tellOwed)),
 
     expireDue: (channels) => Effect.map(query<{ readonly n: number }>(text.expireDue, [channels, expiriesMax]), count),
 
@@ -210,7 +211,7 @@ export const make = Effect.gen(function*() {
             [outcome, at, reason === undefined ? null : storable(reason)]
           ])
         ))
-      ])),
+      ])).pipe(Effect.zipLeft(tellOwed)),
 
     postpone: (list, waitMs) => Effect.asVoid(query(text.postpone, [list, waitMs])),
 

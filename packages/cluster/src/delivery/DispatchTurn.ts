@@ -357,8 +357,7 @@ export const makeTurns = (
         const isReady = candidate.operation !== "upload" || contents.get(candidate.id) !== undefined
         if (list !== undefined && isReady) asks.push(askOf(candidate, list))
       }
-      // A replay's clock makes things due at a stroke, and tells nobody.
-      const isQuiet = overview.groups.length === 0 && overview.lists.length === 0 && busy.size === 0 && !clock.logical()
+      const isQuiet = overview.groups.length === 0 && overview.lists.length === 0 && busy.size === 0
       const idleMs = isQuiet ? Math.max(settings.idleMs, settings.quietMs) : settings.idleMs
       const restMs = Math.min(
         overview.wakeInMs ?? idleMs,

@@ -14,7 +14,7 @@ import type { MemberCommand, MemberReply } from "@hikyaku/domain/marketing/Membe
 import { Clock, Duration, Effect, Exit, Option, Queue } from "effect"
 import { ActorClient } from "../actor/ActorClient.ts"
 import type { ActorKind } from "../actor/ActorKind.ts"
-import { changedTopic, dueTopic, Nudge } from "../actor/Nudge.ts"
+import { changedTopic, clockTopic, dueTopic, Nudge } from "../actor/Nudge.ts"
 import { ShopClock } from "../actor/ShopClock.ts"
 import { DeliveryStore, type Ownership } from "./DeliveryStore.ts"
 import type { DispatcherSettings } from "./DispatcherSettings.ts"
@@ -122,7 +122,7 @@ const reign = <State, Event>(options: DispatcherOptions<State, Event>) =>
       })
     )
     const nudge = Option.getOrNull(yield* Effect.serviceOption(Nudge))
-    const topics = [changedTopic(options.members.name), dueTopic]
+    const topics = [changedTopic(options.members.name), dueTopic, clockTopic]
     const turn = Effect.suspend(() => {
       const seen = topics.map((topic) => nudge?.told(topic) ?? 0)
       return Effect.flatMap(step, (rest) => {

@@ -5,10 +5,10 @@
  */
 import type { Channel } from "@hikyaku/domain/marketing/Event"
 import type { MemberCommand, MemberReply } from "@hikyaku/domain/marketing/Member"
-import { Duration, Effect, Either } from "effect"
+import { Duration, Effect, Either, Option } from "effect"
 import { ActorClient } from "../actor/ActorClient.ts"
 import type { ActorKind } from "../actor/ActorKind.ts"
-import { ShopClock } from "../actor/ShopClock.ts"
+import { clockTopic, Nudge, owedTopic } from "../actor/Nudge.ts"
 import { DeliveryStore, type Fact, factsMax, heldMax } from "./DeliveryStore.ts"
 
 /** How long the relay rests after a fault, ms. */
@@ -22,7 +22,7 @@ const manyFacts = 100
 const restMany = 3
 const restFull = 1
 const restMax = 2_000
-/** With nothing to tell it rests longer and longer, up to so many times the shortest rest. */
+/** With nothing to tell it rests longer and longer, up to so many times the shortest rest, and until it is told of something. */
 const restIdle = 5
 
 const commandOf = (fact: Fact): MemberCommand =>
@@ -60,7 +60,7 @@ export const makeRelay = <State, Event>(
   Effect.gen(function*() {
     const store = yield* DeliveryStore
     const client = yield* ActorClient
-    const clock = yield* ShopClock
+    const nudge = Option.getOrNull(yield* Effect.serviceOption(Nudge))
 
     const tell = Effect.gen(function*() {
       const facts = yield* store.facts
@@ -105,27 +105,36 @@ export const makeRelay = <State, Event>(
           )
         )
       )
-    const loop = (work: Effect.Effect<number>, page: number, restMs: number): Effect.Effect<never> =>
+    const untilTold = (topic: string, seen: number, idleMs: number) => {
+      const rest = Effect.sleep(Duration.millis(idleMs))
+      return nudge === null ? rest : Effect.raceFirst(rest, nudge.beyond(topic, seen))
+    }
+    const loop = (work: Effect.Effect<number>, page: number, restMs: number, topic: string): Effect.Effect<never> =>
       Effect.suspend(() => {
-        let idleMs = restMs
-        return Effect.forever(
-          Effect.flatMap(Effect.timed(work), ([took, done]) => {
-            // A replay waits for what is owed before it lets time pass.
-            idleMs = done > 0 || clock.logical() ? restMs : Math.min(restIdle * restMs, 2 * idleMs)
+        let idleMs = 0
+        return Effect.forever(Effect.suspend(() => {
+          const seen = nudge?.told(topic) ?? 0
+          return Effect.flatMap(Effect.timed(work), ([took, done]) => {
+            idleMs = done > 0 ? 0 : Math.min((restIdle - 1) * restMs, 2 * idleMs + restMs)
             const share = done >= page ? restFull : done >= manyFacts ? restMany : 0
             const rest = Math.min(restMax, share * Duration.toMillis(took))
-            return Effect.sleep(Duration.millis(done >= page ? rest : Math.max(idleMs, rest)))
+            return Effect.zipRight(
+              Effect.sleep(Duration.millis(done >= page ? rest : Math.max(restMs, rest))),
+              untilTold(topic, seen, idleMs)
+            )
           })
-        )
+        }))
       })
 
     const relay: MemberRelay = {
       tell: tolerant(tell),
       judge: tolerant(judge),
       forever: (restMs) =>
-        Effect.zipLeft(loop(tolerant(tell), factsMax, restMs), loop(tolerant(judge), heldMax, restMs), {
-          concurrent: true
-        })
+        Effect.zipLeft(
+          loop(tolerant(tell), factsMax, restMs, owedTopic),
+          loop(tolerant(judge), heldMax, restMs, clockTopic),
+          { concurrent: true }
+        )
     }
     return relay
   })
