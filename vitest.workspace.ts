@@ -17,7 +17,7 @@ export default defineWorkspace([
   mergeConfig(shared, {
     test: {
       name: "unit",
-      include: ["packages/*/test/**/*.test.ts", "test/{simulation,linearizability}/**/*.test.ts"],
+      include: ["packages/*/test/**/*.test.ts", "test/{simulation,linearizability,mutation}/**/*.test.ts"],
       exclude: ["**/*.integration.test.ts", "**/node_modules/**"],
       testTimeout: bound,
       hookTimeout: bound

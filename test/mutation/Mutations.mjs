@@ -5,6 +5,8 @@
 const sql = "packages/cluster/src/actor/JournalSql.ts"
 const contract = { project: "integration", test: "test/contracts/Journal.test.ts" }
 const cell = "packages/cluster/src/actor/Cell.ts"
+const round = "packages/cluster/src/actor/Round.ts"
+const admission = "packages/cluster/src/actor/Admission.ts"
 const unit = (test) => ({ project: "unit", test })
 const actorTest = (name) => unit(`packages/cluster/test/actor/${name}.test.ts`)
 const stock = (name) => `packages/domain/src/stock/${name}.ts`
@@ -114,24 +116,24 @@ export const mutations = [
     id: "not_after by database time",
     rule: "R6",
     file: sql,
-    find: "and (u.not_after is null or u.not_after > extract(epoch from clock_timestamp()) * 1000)`",
-    replace: "`",
+    find: "const inTime = \"(u.not_after is null or u.not_after > extract(epoch from clock_timestamp()) * 1000)\"",
+    replace: "const inTime = \"true\"",
     ...contract
   },
   {
     id: "rows of a unit that failed stay out",
     rule: "R2",
     file: sql,
-    find: "const own = `join done on done.id = r.${quote(table.actor)}`",
-    replace: "const own = \"\"",
+    find: "const own = `where ${isIn(`r.${quote(table.actor)}`, \"done\")}`",
+    replace: "const own = \"where true\"",
     ...contract
   },
   {
     id: "happenings of a unit that failed stay in",
     rule: "R13",
     file: sql,
-    find: "from ${unnest(\"r\", columns, next)}\n    join done on done.id = r.actor)`",
-    replace: "from ${unnest(\"r\", columns, next)})`",
+    find: "    where ${isIn(\"r.actor\", \"done\")})`)",
+    replace: ")`)",
     ...contract
   },
   {
@@ -184,9 +186,9 @@ export const mutations = [
   {
     id: "payload hash: same id, other content",
     rule: "G3 R3",
-    file: cell,
-    find: "earlier.hash === hash ? { _tag: \"Reply\", reply: earlier.reply } : { _tag: \"Differs\" }",
-    replace: "{ _tag: \"Reply\", reply: earlier.reply }",
+    file: round,
+    find: "earlier.hash === hash",
+    replace: "String(hash) !== \"\"",
     ...actorTest("CellRepeats")
   },
   {
@@ -208,17 +210,17 @@ export const mutations = [
   {
     id: "ids older than the retention are not executed",
     rule: "R3",
-    file: cell,
-    find: "if (time < oldest || time > newest) {",
-    replace: "if (time > newest) {",
+    file: admission,
+    find: "if (time >= oldest && time <= newest) return null",
+    replace: "if (time <= newest) return null",
     ...actorTest("CellRepeats")
   },
   {
     id: "expired commands are dropped undecided",
     rule: "R10",
-    file: cell,
-    find: "if (entry.expiresAt <= monotonic) {",
-    replace: "if (entry.expiresAt === -1) {",
+    file: admission,
+    find: "if (expiresAt <= monotonic) return { _tag: \"Late\" }",
+    replace: "",
     ...actorTest("CellTime")
   },
   {
@@ -232,9 +234,9 @@ export const mutations = [
   {
     id: "an actor that lives elsewhere is not served",
     rule: "R8",
-    file: cell,
-    find: "if (home !== this.name) {",
-    replace: "if (home === \"\") {",
+    file: round,
+    find: "base.fence.cell !== name && !takesOver(entry, name === home(actor))",
+    replace: "base.fence.cell === \"\"",
     ...actorTest("Cell")
   },
   {
@@ -248,9 +250,9 @@ export const mutations = [
   {
     id: "a fault asks for its id",
     rule: "R1 R3",
-    file: cell,
-    find: "        builder.ask(id)\n",
-    replace: "",
+    file: round,
+    find: "      builder.ask(id)\n      const reply: WireReply = { _tag: \"Fault\"",
+    replace: "      const reply: WireReply = { _tag: \"Fault\"",
     ...actorTest("CellPoison")
   },
   {
@@ -472,9 +474,9 @@ export const mutations = [
   {
     id: "an add out of time is given up",
     rule: "G6",
-    file: "packages/server/src/rpc/CartHandlers.ts",
-    find: "Effect.catchTag(\"NotAnswered\", () => giveUp(call)),",
-    replace: "",
+    file: "packages/server/src/rpc/CartAdds.ts",
+    find: "if (answer.left._tag === \"NoAnswer\") later(n, call, giveUp(call, \"TimedOut\"))\n          else finish",
+    replace: "finish",
     project: "integration",
     test: "packages/server/test/rpc/CartHandlers.integration.test.ts"
   },
