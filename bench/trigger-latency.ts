@@ -42,6 +42,15 @@ const campaign = {
   }
 }
 
+/** Where a mail is, ms since the epoch, by the tables: its event appended, its run begun, its delivery decided, its list made. */
+const way = `select m.address, (extract(epoch from l.appended_at) * 1000)::float8 as appended,
+  (extract(epoch from r.started_at) * 1000)::float8 as run, (extract(epoch from d.created_at) * 1000)::float8 as decided,
+  (extract(epoch from dl.created_at) * 1000)::float8 as listed
+from delivery d join member m on m.id = d.member join run r on r.id = d.run join delivery_list dl on dl.id = d.list_id
+join event_log l on l.source = 'bench' and l.event_id = 'drop-' || substr(d.member, 4) || '-0'
+where d.member like 'fan%'`
+const milestones = ["appended", "run", "decided", "listed"] as const
+
 const address = (n: number) => `fan${n}@shop.example`
 
 const measure = async (run: Bench, database: Database): Promise<Measurement> => {
@@ -61,6 +70,7 @@ const measure = async (run: Bench, database: Database): Promise<Measurement> => 
   const runner = await startRunner(database, sandbox, concurrency)
   const api = await startApi(database)
   const sent = new Map<string, number>()
+  let ways: ReadonlyArray<Record<string, unknown>> = []
   try {
     const at = Date.now()
     const publish = (happenings: ReadonlyArray<object>, id: string) =>
@@ -105,6 +115,7 @@ const measure = async (run: Bench, database: Database): Promise<Measurement> => 
       return [...sent.keys()].every((one) => seen.has(one))
     }
     while (!all() && Date.now() < end) await sleep(500)
+    ways = await sql(way)
   } finally {
     await api.stop()
     await runner.stop()
@@ -116,6 +127,15 @@ const measure = async (run: Bench, database: Database): Promise<Measurement> => 
     const start = starts.get(one)
     return start === undefined ? [] : [start - at]
   }).toSorted((a, b) => a - b)
+  const steps = ways.map((row) => {
+    const who = String(row["address"])
+    const at = [sent.get(who), ...milestones.map((name) => Number(row[name])), starts.get(who)]
+    return at.slice(1).map((then, n) => (then ?? Number.NaN) - (at[n] ?? Number.NaN))
+  })
+  for (const [n, name] of [...milestones, "requested"].entries()) {
+    const took = steps.map((each) => each[n] ?? Number.NaN).toSorted((a, b) => a - b)
+    run.say(`until ${name}: p50 ${rounded(percentile(took, 0.5), 0)} ms, p99 ${rounded(percentile(took, 0.99), 0)} ms`)
+  }
   const measurement: Measurement = {
     peer: "hikyaku",
     workload: "trigger-latency",

@@ -32,7 +32,8 @@ describe("a process of the demo", () => {
       const logFolder = yield* folder
       const scope = yield* Scope.make()
       const one = yield* Scope.extend(
-        start(logFolder, `${serves} process.on("SIGTERM", () => { console.error("asked"); clearInterval(alive) })`),
+        // It listens before it says that it is ready: it may be asked to go at once.
+        start(logFolder, `process.on("SIGTERM", () => { console.error("asked"); clearInterval(alive) }); ${serves}`),
         scope
       )
       expect(one.ready).toEqual({ url: "hello", parent: process.pid })
