@@ -102,7 +102,7 @@ const runs = Layer.unwrapEffect(
             runsRest,
             worker.step("realtime"),
             RunWorker.runLimitsDefault.runsAtOnce,
-            { topic: changedTopic(campaignKind.name) }
+            { topic: changedTopic(campaignKind.name), urgent: true }
           )
         ),
         Singleton.make(

@@ -23,6 +23,8 @@ export interface WorkLoopOptions {
   readonly topic?: string | undefined
   /** A step that finds less than plenty leaves nothing behind: the next look waits until it is told. */
   readonly takesAll?: boolean
+  /** Somebody waits for what it does: it gathers no longer than it must, however long a look takes. */
+  readonly urgent?: boolean
 }
 
 /**
@@ -34,7 +36,7 @@ export const workLoop = <E, R>(
   rest: Duration.Duration,
   step: Effect.Effect<number, E, R>,
   plenty: number,
-  { takesAll = false, topic }: WorkLoopOptions = {}
+  { takesAll = false, topic, urgent = false }: WorkLoopOptions = {}
 ): Effect.Effect<never, never, R> =>
   Effect.flatMap(Effect.serviceOption(Nudge), (service) => {
     const nudge = topic === undefined ? null : Option.getOrNull(service)
@@ -61,7 +63,8 @@ export const workLoop = <E, R>(
       Effect.flatMap(([took, found]) => {
         if (found >= plenty) return Effect.yieldNow()
         if (found === 0) return idle
-        const gathering = Effect.sleep(Duration.clamp(took, { minimum: gatherMin, maximum: gatherMax }))
+        const maximum = urgent ? gatherMin : gatherMax
+        const gathering = Effect.sleep(Duration.clamp(took, { minimum: gatherMin, maximum }))
         // Nothing is left of what it was told of: it looks again when told, at the end of the shortest rest at the latest.
         return takesAll && nudge !== null ? Effect.zipRight(gathering, idle) : gathering
       }),

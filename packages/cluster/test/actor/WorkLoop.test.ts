@@ -7,7 +7,7 @@ import { settle } from "./CellHouse.ts"
 const rest = Duration.millis(50)
 
 /** A worker of ten pieces at a time; `at` are the instants (ms) at which it looked. */
-const worker = (topic?: string, takesAll = false) =>
+const worker = (topic?: string, takesAll = false, urgent = false) =>
   Effect.gen(function*() {
     const at: Array<number> = []
     const work = { left: 0, looking: Effect.void as Effect.Effect<void> }
@@ -19,7 +19,7 @@ const worker = (topic?: string, takesAll = false) =>
         return Effect.as(work.looking, found)
       })
     )
-    yield* Effect.forkScoped(workLoop("work", rest, step, 10, { topic, takesAll }))
+    yield* Effect.forkScoped(workLoop("work", rest, step, 10, { topic, takesAll, urgent }))
     yield* settle
     return { at, work }
   })
@@ -50,6 +50,15 @@ describe("a worker that looks for work", () => {
         yield* some
         expect(new Set(gaps(at).slice(2)), `looking takes ${looking} ms`).toEqual(new Set([gap]))
       }
+    }))
+
+  it.scoped("gathers no longer than it must where somebody waits for it", () =>
+    Effect.gen(function*() {
+      const { at, work } = yield* worker(undefined, false, true)
+      work.looking = Effect.sleep("60 millis")
+      const some = Effect.sync(() => work.left = 3).pipe(Effect.zipRight(pass(10)), Effect.repeatN(59))
+      yield* some
+      expect(new Set(gaps(at).slice(2))).toEqual(new Set([60 + 20]))
     }))
 
   it.scoped("rests longer and longer where it is told, never beyond the bound, and is awake at once when it is", () =>
