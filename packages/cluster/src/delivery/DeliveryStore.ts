@@ -86,7 +86,7 @@ export interface Overview {
   /** Lists of this owner whose next step is not put off: queued, uploaded, sent, unknown. */
   readonly lists: ReadonlyArray<OpenList>
   /**
-   * Those there is nothing to do for now, but whose messages are still to be sent: put off, uploading, of an upload in doubt,
+   * Those there is nothing to do for now, but whose messages are still to be sent: put off, uploading, in doubt,
    * or an earlier owner's that is not claimed yet.
    */
   readonly waiting: ReadonlyArray<OpenList>

@@ -65,7 +65,10 @@ export const unsentOf = (
     // An upload that is under way or in doubt may be there, and its list is sent then.
     const mayBeThere = state.status === "uploaded" || state.status === "uploading" ||
       (state.status === "unknown" && state.of === "upload")
-    if (mayBeThere || state.status === "queued") add(list, mayBeThere)
+    // A send in doubt may turn out not to have begun, and its messages, given back by then, are still to be sent. It says
+    // nothing of what may be uploaded: its doubt can last for minutes.
+    const mayBeSent = state.status === "unknown" && state.of === "send"
+    if (mayBeThere || mayBeSent || state.status === "queued") add(list, mayBeThere)
     // One that is further than that does not count as made.
     else counted.add(list.id)
   }

@@ -43,10 +43,14 @@ describe("what is unsent", () => {
     expect(unsent.uploaded.batch).toBe(15)
   })
 
-  it("is not what is sent, or in doubt of its send: that counts towards the day already", () => {
+  it("is not what is sent; a send in doubt may not have begun, and is listed, but uploads do not wait for it", () => {
     const sent = list("a", 1, { status: "sent", attempt: 2, uploadId: "u", sendId: "s" })
     const doubtful = list("b", 2, { status: "unknown", attempt: 2, of: "send", uploadId: "u" })
-    expect(unsentOf({ lists: [sent, doubtful], waiting: [] }, none, [list("a", 1)]).listed.batch).toBe(0)
+    for (const [lists, waiting] of [[[sent, doubtful], []], [[sent], [doubtful]]] as const) {
+      const unsent = unsentOf({ lists, waiting }, none, [list("a", 1)])
+      expect(unsent.listed.batch).toBe(2)
+      expect(unsent.uploaded.batch).toBe(0)
+    }
   })
 })
 
