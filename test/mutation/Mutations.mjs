@@ -635,11 +635,31 @@ export const mutations = [
     id: "nothing is listed that today cannot send",
     rule: "G13",
     file: "packages/cluster/src/delivery/Unsent.ts",
-    find: "batch === null ? null : batch - listed.batch - listed.realtime",
-    replace: "null",
+    find: "LeftOfDay => besides(listed, left)",
+    replace: "LeftOfDay => ({ realtime: null, batch: null })",
     project: "integration",
     test: "packages/cluster/test/delivery/DispatcherMessages.integration.test.ts",
     only: "takes over"
+  },
+  {
+    id: "a list that is put off, or whose upload is in doubt, still counts towards what a day leaves",
+    rule: "G9 G13",
+    file: "packages/cluster/src/delivery/Unsent.ts",
+    find: "of [...lists, ...waiting]",
+    replace: "of lists",
+    project: "integration",
+    test: "packages/cluster/test/delivery/DispatcherMessages.integration.test.ts",
+    only: "are left to an upload in doubt"
+  },
+  {
+    id: "no more is uploaded than a day leaves, however much was listed",
+    rule: "G9 G13",
+    file: "packages/cluster/src/delivery/Unsent.ts",
+    find: "(day === null || list.recipients <= day)",
+    replace: "true",
+    project: "integration",
+    test: "packages/cluster/test/delivery/DispatcherMessages.integration.test.ts",
+    only: "bound what is uploaded"
   },
   {
     id: "a dispatcher that is to go dispatches on until another has taken over",

@@ -85,6 +85,11 @@ export interface Overview {
   readonly groups: ReadonlyArray<DueGroup>
   /** Lists of this owner whose next step is not put off: queued, uploaded, sent, unknown. */
   readonly lists: ReadonlyArray<OpenList>
+  /**
+   * Those there is nothing to do for now, but whose messages are still to be sent: put off, uploading, in doubt,
+   * or an earlier owner's that is not claimed yet.
+   */
+  readonly waiting: ReadonlyArray<OpenList>
   /** ms of real time after which the first list's step is no longer put off; null when none is. */
   readonly wakeInMs: number | null
 }

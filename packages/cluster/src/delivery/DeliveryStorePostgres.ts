@@ -123,12 +123,16 @@ export const make = Effect.gen(function*() {
           [channels, listSize, groupsMax]
         ),
         lists: Effect.map(
-          query<ListRow>(text.openLists, [by.provider, by.epoch, listsMax]),
-          (rows) => rows.map(openList)
+          query<ListRow & { readonly ready: boolean }>(text.openLists, [by.provider, by.epoch, listsMax]),
+          (rows) => ({
+            lists: rows.filter((row) => row.ready).map(openList),
+            waiting: rows.filter((row) => !row.ready).map(openList)
+          })
         )
       }, { concurrency: 3 }).pipe(
-        Effect.map(({ times: [time], ...overview }) => ({
-          ...overview,
+        Effect.map(({ groups, lists, times: [time] }) => ({
+          groups,
+          ...lists,
           now: time?.now ?? 0,
           wakeInMs: time?.wait ?? null
         }))

@@ -65,15 +65,19 @@ const listColumns =
   ${ms("clock_timestamp() - send_begun_at")} as "sendAgeMs"`
 
 /**
+ * `ready`: there is something to do for the list. The others are told where their messages are still to be sent, by whomever
+ * they were made: who lists or uploads more has to count them.
+ *
  * What a paused or cancelled request has asked for is not there to be worked on, but for what a paused one leaves behind: its
  * deadline ends it like any other.
  */
-export const openLists = `select ${listColumns} from delivery_list
-where provider = $1 and epoch = $2 and status in ('queued', 'uploaded', 'sent', 'unknown')
-  and (retry_at is null or retry_at <= clock_timestamp())
+export const openLists = `select ${listColumns}, s.ready from delivery_list cross join lateral (
+  select epoch = $2 and status <> 'uploading' and (retry_at is null or retry_at <= clock_timestamp()) as ready) s
+where provider = $1 and epoch <= $2 and status in ('queued', 'uploading', 'uploaded', 'sent', 'unknown')
+  and (s.ready or status in ('queued', 'uploading', 'uploaded', 'unknown'))
   and not (status in ('queued', 'uploaded') and (${ofRequest("delivery_list", "cancelled")}
     or deadline > shop_now() and ${ofRequest("delivery_list", "paused")}))
-order by class = 'batch', deadline limit $3`
+order by not s.ready, class = 'batch', deadline limit $3`
 
 export const statusOf = `select id, status, attempt from delivery_list where id = any($1::text[])`
 

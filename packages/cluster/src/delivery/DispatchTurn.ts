@@ -27,7 +27,7 @@ import type { ListRequests, Work } from "./ListRequests.ts"
 import { Provider } from "./Provider.ts"
 import { type Ask, type DeskError, type Grant, neverStarted, type SlotDesk } from "./SlotDesk.ts"
 import { makeStartingLine, type Ready } from "./StartingLine.ts"
-import { listSizeFor, mayList, mayUpload, slotsOf, unsentOf } from "./Unsent.ts"
+import { listSizeFor, mayList, mayUpload, slotsOf, unsentOf, withUpload } from "./Unsent.ts"
 
 /** How often due deliveries past their deadline are looked for, ms. */
 const expiryMs = 100
@@ -63,7 +63,7 @@ export const makeTurns = (
     const clock = yield* ShopClock
     const { promises } = yield* Provider
     const busy = new Set<string>()
-    /** Recipients of lists whose uploads are granted and not on record yet. */
+    /** Lists whose uploads are granted and were not on record when the store was last looked at. */
     const uploading = new Map<string, OpenList>()
     const shares: Shares = { batch: settings.batchShare, ageMs: settings.ageMs }
     const listSize = () =>
@@ -95,7 +95,6 @@ export const makeTurns = (
     })
     const letGo = (list: string): void => {
       busy.delete(list)
-      uploading.delete(list)
       freedAt.set(list, news)
     }
 
@@ -330,17 +329,22 @@ export const makeTurns = (
       const { nanos, overview, since } = yield* look
       const wall = clock.real()
       // What was let go meanwhile is not as it was when it was looked at.
-      for (const [list, at] of freedAt) if (at < since) freedAt.delete(list)
+      for (const [list, at] of freedAt) {
+        if (at >= since) continue
+        freedAt.delete(list)
+        if (!busy.has(list)) uploading.delete(list)
+      }
       const lists = yield* openLists(overview)
-      const unsent = unsentOf(overview.lists, uploading)
-      yield* listing.make(overview.groups, lists, wall, overview.now, since, mayList(unsent, desk.leftOfDay()))
+      const left = desk.leftOfDay()
+      let unsent = unsentOf(overview, uploading, listing.made(since))
+      yield* listing.make(overview.groups, lists, wall, overview.now, since, mayList(unsent, left))
 
       const byId = new Map(lists.map((list) => [list.id, list]))
       const input: DispatchInput = readyInput({
         candidates: lists.flatMap((list) => {
           const candidate = candidateOf(list)
           return candidate === null ||
-              (candidate.operation === "upload" && !mayUpload(unsent, desk.limits(), candidate.class))
+              (candidate.operation === "upload" && !mayUpload(unsent, desk.limits(), left, list))
             ? []
             : [candidate]
         }),
@@ -354,8 +358,13 @@ export const makeTurns = (
       const asks = yield* renew
       for (const candidate of choice.start) {
         const list = byId.get(candidate.id)
-        const isReady = candidate.operation !== "upload" || contents.get(candidate.id) !== undefined
-        if (list !== undefined && isReady) asks.push(askOf(candidate, list))
+        if (list === undefined) continue
+        if (candidate.operation === "upload") {
+          // Each of them may be uploaded, but not all of them together.
+          if (contents.get(list.id) === undefined || !mayUpload(unsent, desk.limits(), left, list)) continue
+          unsent = withUpload(unsent, list)
+        }
+        asks.push(askOf(candidate, list))
       }
       const isQuiet = overview.groups.length === 0 && overview.lists.length === 0 && busy.size === 0
       const idleMs = isQuiet ? Math.max(settings.idleMs, settings.quietMs) : settings.idleMs

@@ -60,6 +60,8 @@ export const makeListMaking = (
     const making = new Set<DeliveryClass>()
     /** When (by `news`) lists of a group were last made: who has looked before knows nothing of them. */
     const listedAt = new Map<string, number>()
+    /** Lists made, and when (by `news`). */
+    const madeAt = new Map<OpenList, number>()
 
     const freeUploads = () => freeSlots(desk.room(), desk.slots(), "upload")
 
@@ -120,6 +122,7 @@ export const makeListMaking = (
         const listId = `l-${yield* newId}`
         const { deliveries, list, refused } = yield* store.makeList(desk.ownership, listId, key, listSize)
         if (list === null) return refused
+        madeAt.set(list, news())
         served.set(group.system, (served.get(group.system) ?? 0) + 1)
         // A turn that looks before its content is there shall at least not make another one in its place.
         yield* FiberSet.run(beside, Effect.zipRight(prepare(list, contents.prepare(list, deliveries)), wakeUp))
@@ -194,5 +197,11 @@ export const makeListMaking = (
           }
         }
       })
-    return { make }
+
+    /** Lists that a look at the store as of `since` may know nothing of. */
+    const made = (since: number): Iterable<OpenList> => {
+      for (const [list, at] of madeAt) if (at < since) madeAt.delete(list)
+      return madeAt.keys()
+    }
+    return { make, made }
   })

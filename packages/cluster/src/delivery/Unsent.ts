@@ -6,7 +6,7 @@ import type { DeliveryClass } from "@hikyaku/domain/delivery/Delivery"
 import { listSizeOf } from "@hikyaku/domain/delivery/MessageRate"
 import { type Limits, slotsMax } from "@hikyaku/domain/delivery/RateLimit"
 import type { Speed } from "@hikyaku/domain/delivery/Request"
-import type { OpenList } from "./DeliveryStore.ts"
+import type { OpenList, Overview } from "./DeliveryStore.ts"
 import { laneOf } from "./ListMaking.ts"
 import type { SlotDesk } from "./SlotDesk.ts"
 
@@ -41,35 +41,64 @@ export interface Unsent {
   readonly listed: Record<DeliveryClass, number>
   readonly uploaded: Record<DeliveryClass, number>
 }
-/** `uploading`: lists whose uploads are granted, which the others may still tell as queued. */
-export const unsentOf = (lists: ReadonlyArray<OpenList>, uploading: ReadonlyMap<string, OpenList>): Unsent => {
+/**
+ * Counts every list whose send is not granted yet, also those that are put off: what is left of a day is left for them.
+ * `uploading`: lists whose uploads are granted, which the overview may still tell as queued. `made`: lists that may have been
+ * made after it was read.
+ */
+export const unsentOf = (
+  { lists, waiting }: Pick<Overview, "lists" | "waiting">,
+  uploading: ReadonlyMap<string, OpenList>,
+  made: Iterable<OpenList> = []
+): Unsent => {
   const unsent: Unsent = { listed: { realtime: 0, batch: 0 }, uploaded: { realtime: 0, batch: 0 } }
-  const add = ({ class: cls, recipients }: OpenList, uploaded: boolean) => {
+  const counted = new Set<string>()
+  const add = ({ class: cls, id, recipients }: OpenList, uploaded: boolean) => {
+    if (counted.has(id)) return
+    counted.add(id)
     unsent.listed[laneOf(cls)] += recipients
     if (uploaded) unsent.uploaded[laneOf(cls)] += recipients
   }
   for (const list of uploading.values()) add(list, true)
-  for (const list of lists) {
-    if (uploading.has(list.id)) continue
-    const { status } = list.state
-    // An upload in doubt may be there, and its list is sent then.
-    if (status === "uploaded" || (status === "unknown" && list.state.of === "upload")) add(list, true)
-    else if (status === "queued") add(list, false)
+  for (const list of [...lists, ...waiting]) {
+    const { state } = list
+    // An upload that is under way or in doubt may be there, and its list is sent then.
+    const mayBeThere = state.status === "uploaded" || state.status === "uploading" ||
+      (state.status === "unknown" && state.of === "upload")
+    // A send in doubt may turn out not to have begun, and its messages, given back by then, are still to be sent. It says
+    // nothing of what may be uploaded: its doubt can last for minutes.
+    const mayBeSent = state.status === "unknown" && state.of === "send"
+    if (mayBeThere || mayBeSent || state.status === "queued") add(list, mayBeThere)
+    // One that is further than that does not count as made.
+    else counted.add(list.id)
   }
+  for (const list of made) add(list, false)
   return unsent
 }
 
-/** Messages that each class may still list, so that none is listed long before its turn; null for no limit. */
-export const mayList = (
-  { listed }: Unsent,
-  { batch, realtime }: ReturnType<SlotDesk<unknown>["leftOfDay"]>
-): Readonly<Record<DeliveryClass, number | null>> => ({
-  realtime: realtime === null ? null : realtime - listed.realtime,
-  batch: batch === null ? null : batch - listed.batch - listed.realtime
+type LeftOfDay = ReturnType<SlotDesk<unknown>["leftOfDay"]>
+/** What a day leaves to each class besides so many messages; null for no limit. Realtime does not wait for batch. */
+const besides = (messages: Record<DeliveryClass, number>, { batch, realtime }: LeftOfDay): LeftOfDay => ({
+  realtime: realtime === null ? null : realtime - messages.realtime,
+  batch: batch === null ? null : batch - messages.batch - messages.realtime
 })
 
-/** Whether a class may upload more: what is uploaded and cannot be sent yet has given its place in the order away. */
-export const mayUpload = ({ uploaded }: Unsent, { messages }: Limits, cls: DeliveryClass): boolean => {
+/** Messages that each class may still list, so that none is listed long before its turn; null for no limit. */
+export const mayList = ({ listed }: Unsent, left: LeftOfDay): LeftOfDay => besides(listed, left)
+
+/**
+ * Whether a queued list may be uploaded: what is uploaded and cannot be sent yet has given its place in the order away, and
+ * no more is uploaded than the day leaves, however much was listed.
+ */
+export const mayUpload = ({ uploaded }: Unsent, { messages }: Limits, left: LeftOfDay, list: OpenList): boolean => {
+  const cls = laneOf(list.class)
   const perSecond = messages?.perSecond ?? null
-  return perSecond === null || uploaded[cls] < perSecond * uploadedSeconds
+  const day = besides(uploaded, left)[cls]
+  return (perSecond === null || uploaded[cls] < perSecond * uploadedSeconds) && (day === null || list.recipients <= day)
 }
+
+/** What is unsent once a list that was queued is uploaded, too. */
+export const withUpload = (unsent: Unsent, { class: cls, recipients }: OpenList): Unsent => ({
+  ...unsent,
+  uploaded: { ...unsent.uploaded, [laneOf(cls)]: unsent.uploaded[laneOf(cls)] + recipients }
+})

@@ -245,6 +245,36 @@ describe("making lists", () => {
     ))
 })
 
+describe("a list whose messages are still to be sent", () => {
+  it.scopedLive("is told as waiting while there is nothing to do for it, until its send begins", () =>
+    inHouse(
+      {},
+      Effect.gen(function*() {
+        const { list, store } = yield* made
+        const seen = (by: Ownership) =>
+          Effect.map(store.overview(by, ["mail"], 10), ({ lists, waiting }) => ({
+            lists: lists.map(({ state }) => state.status),
+            waiting: waiting.map(({ state }) => state.status)
+          }))
+        expect(yield* seen(first)).toEqual({ lists: ["queued"], waiting: [] })
+        // Who has taken over is told of it before its claim.
+        expect(yield* seen(second)).toEqual({ lists: [], waiting: ["queued"] })
+        yield* store.begin(first, [list])
+        expect(yield* seen(first)).toEqual({ lists: [], waiting: ["uploading"] })
+        const again = after(begun(list), { _tag: "NotDone" })
+        yield* store.change({ id: list.id, from: begun(list), to: again, waitMs: 60_000 })
+        expect(yield* seen(first)).toEqual({ lists: [], waiting: ["queued"] })
+        yield* store.begin(first, [{ id: list.id, state: again }])
+        const uploading = after(again, { _tag: "RequestBegun" })
+        const uploaded = after(uploading, { _tag: "UploadAccepted", uploadId: "u" })
+        yield* store.change({ id: list.id, from: uploading, to: uploaded })
+        expect(yield* seen(first)).toEqual({ lists: ["uploaded"], waiting: [] })
+        yield* store.begin(first, [{ id: list.id, state: uploaded }])
+        expect(yield* seen(first)).toEqual({ lists: [], waiting: [] })
+      })
+    ))
+})
+
 describe("deadlines in a list (G13)", () => {
   it.scopedLive("expire what is late, and make the rest due again", () =>
     inHouse(
@@ -357,7 +387,11 @@ describe("claims (R20)", () => {
         expect(yield* store.claim(first, 0, [])).toBe(0)
         expect(yield* store.statusOf(["l-1"])).toMatchObject([{ status: "unknown" }])
         // Nothing is asked about it before its request must be over and the history complete.
-        expect((yield* store.overview(second, ["mail"], 10)).lists).toEqual([])
+        const { lists, waiting } = yield* store.overview(second, ["mail"], 10)
+        expect(lists).toEqual([])
+        expect(waiting.map((one) => [one.recipients, one.state])).toEqual([
+          [10, { status: "unknown", attempt: 1, of: "upload" }]
+        ])
       })
     ))
 

@@ -39,6 +39,8 @@ export interface House extends ProviderMemoryOptions {
   readonly storeFault?: () => "before" | "after" | null
   /** Stands before and after whatever the dispatcher does outside itself, e.g. `begin before`; may end it there. */
   readonly onStep?: (step: string) => Effect.Effect<void>
+  /** Stands between what a look at the store has read and who has looked. */
+  readonly onLook?: Effect.Effect<void>
   /** Whether dispatchers are told of what becomes due; without it they look all the time. */
   readonly nudges?: boolean
 }
@@ -87,7 +89,7 @@ const stepped = (onStep: OnStep) => <A, E, R>(name: string, work: Effect.Effect<
   onStep(`${name} before`).pipe(Effect.zipRight(work), Effect.zipLeft(onStep(`${name} after`)))
 
 /** The store, failing as told. What only reads is no step: nothing can be lost there. */
-const watchedStore = (fault: () => "before" | "after" | null, onStep: OnStep) =>
+const watchedStore = (fault: () => "before" | "after" | null, onStep: OnStep, onLook: Effect.Effect<void>) =>
   Layer.effect(
     DeliveryStore,
     Effect.map(DeliveryStore, (store) => {
@@ -105,7 +107,7 @@ const watchedStore = (fault: () => "before" | "after" | null, onStep: OnStep) =>
         })
       const step = stepped(onStep)
       return DeliveryStore.of({
-        overview: (...of) => flaky(store.overview(...of)),
+        overview: (...of) => Effect.zipLeft(flaky(store.overview(...of)), onLook),
         makeList: (...of) => step("makeList", flaky(store.makeList(...of))),
         deliveries: (...of) => flaky(store.deliveries(...of)),
         dropFromList: (...of) => step("dropFromList", flaky(store.dropFromList(...of))),
@@ -198,7 +200,7 @@ export const inHouse = <A, E>(
     const onStep = house.onStep ?? nothing
     const layer = Layer.mergeAll(
       watchedActors(onStep).pipe(Layer.provide(LocalActors.layer)),
-      watchedStore(house.storeFault ?? (() => null), onStep),
+      watchedStore(house.storeFault ?? (() => null), onStep, house.onLook ?? Effect.void),
       watchedProvider(onStep).pipe(Layer.provideMerge(provider))
     ).pipe(
       Layer.provideMerge(Layer.mergeAll(clockLayer, mishaps, journalLayer)),

@@ -10,7 +10,7 @@ import { providerKind } from "@hikyaku/cluster/delivery/ProviderActor"
 import { SandboxControl } from "@hikyaku/cluster/delivery/sandbox/SandboxControl"
 import { type MessageLimits, noMessageLimits } from "@hikyaku/domain/delivery/MessageRate"
 import type { Limits } from "@hikyaku/domain/delivery/RateLimit"
-import { Effect } from "effect"
+import { Deferred, Duration, Effect } from "effect"
 import { describe, expect } from "vitest"
 import {
   batchOf,
@@ -136,6 +136,9 @@ describe("messages per second", () => {
 })
 
 describe("messages per day", () => {
+  /** One list is all that a day allows. */
+  const aDaysList = { limits: limited({ perDay: 5 }), listSize: 5 }
+
   it.scopedLive(
     "are not exceeded, whoever takes over; no more is uploaded than a day allows, the rest stays due",
     () =>
@@ -174,6 +177,101 @@ describe("messages per day", () => {
         })
       ),
     90_000
+  )
+
+  it.scopedLive("are left to an upload in doubt while nothing can be asked about it yet", () =>
+    Effect.gen(function*() {
+      const accepted = yield* Deferred.make<void>()
+      let cut = false
+      // The first upload arrives, and whoever made it ends before the answer is on record.
+      const onStep = (step: string) => {
+        if (step !== "upload after" || cut) return Effect.void
+        cut = true
+        return Effect.zipRight(Deferred.succeed(accepted, undefined), Effect.never)
+      }
+      yield* inHouse(
+        { ...allows({ perDay: 5 }), promises: { settleTime: Duration.seconds(1) }, onStep },
+        Effect.gen(function*() {
+          yield* consider(batchOf(10))
+          const dispatcher = yield* dispatch(aDaysList)
+          yield* Deferred.await(accepted)
+          yield* crash(dispatcher)
+          yield* dispatch(aDaysList)
+          yield* pollUntil(
+            Effect.all([tally, count("delivery_list", "status in ('uploading', 'unknown')")]),
+            ([{ sent = 0 }, open]) => sent > 0 && open === 0
+          )
+          expect(yield* count("delivery_list")).toBe(1)
+          expect((yield* report).uploaded).toBe(5)
+          expect(yield* tally).toEqual({ sent: 5, due: 5 })
+          yield* exactlyOnce(5)
+        })
+      )
+    }), 60_000)
+
+  it.scopedLive("are left to an upload that ends while the store is looked at", () =>
+    Effect.gen(function*() {
+      const looked = yield* Deferred.make<void>()
+      const recorded = yield* Deferred.make<void>()
+      let uploaded = false
+      let looks = 0
+      const onStep = (step: string) => {
+        if (step === "change after") return Effect.asVoid(Deferred.succeed(recorded, undefined))
+        if (step !== "upload after" || uploaded) return Effect.void
+        uploaded = true
+        return Deferred.await(looked)
+      }
+      /** Set once the store can be asked: whoever made the upload has let go of its list when that is answered. */
+      let roundTrip: Effect.Effect<unknown> = Effect.void
+      // The first look after the upload may have been begun before it.
+      const onLook = Effect.suspend(() =>
+        !uploaded || ++looks !== 2
+          ? Effect.void
+          : Effect.all([Deferred.succeed(looked, undefined), Deferred.await(recorded), roundTrip], { discard: true })
+      )
+      yield* inHouse(
+        { ...allows({ perDay: 5 }), onStep, onLook },
+        Effect.gen(function*() {
+          roundTrip = Effect.provide(Effect.orDie(count("delivery")), yield* Effect.context<SqlClient.SqlClient>())
+          yield* consider(batchOf(10))
+          yield* dispatch(aDaysList)
+          yield* pollUntil(tally, ({ sent = 0 }) => sent > 0)
+          expect(yield* count("delivery_list")).toBe(1)
+          expect((yield* report).uploaded).toBe(5)
+          expect(yield* tally).toEqual({ sent: 5, due: 5 })
+        })
+      )
+    }), 60_000)
+
+  it.scopedLive(
+    "bound what is uploaded also where more was listed: by one that is gone, after another has looked",
+    () =>
+      Effect.gen(function*() {
+        let looks = 0
+        yield* inHouse(
+          { ...allows({ perDay: 5 }), onLook: Effect.sync(() => looks++) },
+          Effect.gen(function*() {
+            yield* consider(batchOf(10))
+            yield* dispatch(aDaysList)
+            yield* pollUntil(tally, ({ sent = 0 }) => sent === 5)
+            const key = { campaign: "campaign-batch", version: 1, class: "batch", channel: "mail" } as const
+            const store = yield* DeliveryStore
+            yield* store.makeList({ provider: account, owner: "gone", epoch: 0 }, "l-late", key, 5)
+            yield* pollUntil(count("delivery_list", "id = 'l-late' and epoch = 1"), (rows) => rows === 1)
+            // Now it is the dispatcher's: it is looked at, and rendered.
+            const claimed = looks
+            yield* pollUntil(Effect.sync(() => looks), (n) => n > claimed + 20)
+            expect((yield* report).uploaded).toBe(5)
+            expect(yield* count("delivery_list", "id = 'l-late' and status = 'queued' and attempt = 0")).toBe(1)
+            yield* configure(limited({ perDay: 10 }))
+            yield* Effect.flatMap(SandboxControl, (control) => control.configure({ messages: { perDay: 10 } }))
+            yield* quiet
+            expect(yield* tally).toEqual({ sent: 10 })
+            yield* exactlyOnce(10)
+          })
+        )
+      }),
+    60_000
   )
 
   it.scopedLive("are left to realtime as configured; what finds no room expires with its cap given back", () =>
