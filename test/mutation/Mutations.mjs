@@ -963,6 +963,17 @@ export const mutations = [
     ...importTest("many at once fill no more")
   },
 
+  {
+    id: "clock: follows when it is told",
+    rule: "R6",
+    file: "packages/cluster/src/actor/ShopClock.ts",
+    find: "Effect.raceFirst(rest, nudge.beyond(clockTopic, seen))",
+    replace: "rest",
+    project: "integration",
+    test: "packages/cluster/test/actor/ShopClock.integration.test.ts",
+    only: "follows when it is told"
+  },
+
   // --- Sweeps: what a page of a run is told rests on a commit, and on actors of this process ------------------------
   {
     id: "sweep: answers only what was committed",

@@ -87,6 +87,13 @@ export interface Loaded<State> {
   readonly clock: number
 }
 
+/** The earliest time (ms) at which these units make an actor due, or what was earlier already; null: nothing does. */
+export const earliestDue = (units: ReadonlyArray<Unit>, before: number | null): number | null =>
+  units.reduce((earliest, { change }) => {
+    const due = change?.dueAt ?? null
+    return due === null || (earliest !== null && earliest <= due) ? earliest : due
+  }, before)
+
 /** One kind's part of the journal. */
 export interface KindJournal<State> {
   /** States of the actors named that are stored, in one query per table; absent ones are not in the answer. */

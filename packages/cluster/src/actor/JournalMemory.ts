@@ -8,6 +8,7 @@ import { Effect, Layer } from "effect"
 import type { ActorKind } from "./ActorKind.ts"
 import {
   CommitUnknown,
+  earliestDue,
   type Fence,
   Journal,
   JournalUnavailable,
@@ -219,10 +220,8 @@ const of =
         }
         if (fate._tag === "Delay") yield* fate.until
         const verdicts = commit()
-        for (const { change } of units) {
-          if (change === null || change.dueAt === null) continue
-          soonest.set(kind.name, Math.min(soonest.get(kind.name) ?? change.dueAt, change.dueAt))
-        }
+        const due = earliestDue(units, soonest.get(kind.name) ?? null)
+        if (due !== null) soonest.set(kind.name, due)
         if (verdicts === undefined || fate._tag === "CommitThenLose") return yield* unknown
         return verdicts
       }),

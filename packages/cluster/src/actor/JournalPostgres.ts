@@ -7,7 +7,15 @@ import { Array as Arr, Config, Context, Duration, Effect, Layer, Option, Redacte
 import pg from "pg"
 import { unnamed } from "../sql/DatabaseSession.ts"
 import type { ActorKind } from "./ActorKind.ts"
-import { CommitUnknown, Journal, JournalUnavailable, type KindJournal, type Unit, type Verdict } from "./Journal.ts"
+import {
+  CommitUnknown,
+  earliestDue,
+  Journal,
+  JournalUnavailable,
+  type KindJournal,
+  type Unit,
+  type Verdict
+} from "./Journal.ts"
 import { CommitGroup, fill, type Filled } from "./JournalGroup.ts"
 import { commitSql, dueSql, hotSql, loadChildSql, loadMainSql, nextDueSql, outcomesSql } from "./JournalSql.ts"
 import { changedTopic, Nudge, outboxTopic } from "./Nudge.ts"
@@ -152,9 +160,7 @@ const make = Effect.gen(function*() {
     let soonest: number | null = null
     /** Noted once it is there: whoever looks before has not seen it, and looks again. */
     const noteDue = (units: ReadonlyArray<Unit>): void => {
-      for (const { change } of units) {
-        if (change !== null && change.dueAt !== null) soonest = Math.min(soonest ?? change.dueAt, change.dueAt)
-      }
+      soonest = earliestDue(units, soonest)
     }
 
     /** Finds the unit that cannot be stored by halving the group until it is alone. */

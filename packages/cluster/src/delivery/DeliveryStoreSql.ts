@@ -74,7 +74,7 @@ const listColumns =
 export const openLists = `select ${listColumns}, s.ready from delivery_list cross join lateral (
   select epoch = $2 and status <> 'uploading' and (retry_at is null or retry_at <= clock_timestamp()) as ready) s
 where provider = $1 and epoch <= $2 and status in ('queued', 'uploading', 'uploaded', 'sent', 'unknown')
-  and (s.ready or status in ('queued', 'uploading', 'uploaded', 'unknown'))
+  and (s.ready or status <> 'sent')
   and not (status in ('queued', 'uploaded') and (${ofRequest("delivery_list", "cancelled")}
     or deadline > shop_now() and ${ofRequest("delivery_list", "paused")}))
 order by not s.ready, class = 'batch', deadline limit $3`

@@ -20,6 +20,28 @@ const database = Effect.gen(function*() {
 const moveTo = (sql: SqlClient.SqlClient, at: number) =>
   sql`update shop_clock set mode = 'logical', instant = to_timestamp(${at / 1000}::float8)`
 
+/** Tells by hand: no notification of the database comes beside it. */
+const byHand = () => {
+  let wake = (): void => {}
+  let told = 0
+  const nudge = Nudge.Nudge.of({
+    tell: () => {
+      told++
+      wake()
+    },
+    told: () => told,
+    beyond: (_topic, seen) =>
+      Effect.async((resume) => {
+        if (told > seen) return resume(Effect.void)
+        wake = () => resume(Effect.void)
+      })
+  })
+  return { nudge, layer: Layer.succeed(Nudge.Nudge, nudge) }
+}
+
+/** Sockets have their turn, and no time passes. */
+const turn = Effect.promise(() => new Promise<void>((next) => setImmediate(next)))
+
 describe("R6: the shop's clock in a process", () => {
   it.scopedLive("is told when the logical instant moves, and of nothing while it stands", () =>
     Effect.gen(function*() {
@@ -49,21 +71,8 @@ describe("R6: the shop's clock in a process", () => {
     Effect.gen(function*() {
       const { client, sql } = yield* database
       yield* moveTo(sql, instant)
-      let wake = (): void => {}
-      let told = 0
-      // Tells by hand: no notification comes beside it.
-      const nudge = Nudge.Nudge.of({
-        tell: () => {},
-        told: () => told,
-        beyond: (_topic, seen) =>
-          Effect.async((resume) => {
-            if (told > seen) return resume(Effect.void)
-            wake = () => resume(Effect.void)
-          })
-      })
-      const context = yield* Layer.build(
-        ShopClock.layer.pipe(Layer.provide(Layer.merge(client, Layer.succeed(Nudge.Nudge, nudge))))
-      )
+      const { layer, nudge } = byHand()
+      const context = yield* Layer.build(ShopClock.layer.pipe(Layer.provide(Layer.merge(client, layer))))
       const clock = Context.get(context, ShopClock.ShopClock)
       expect(clock.now()).toBe(instant)
       expect(clock.logical()).toBe(true)
@@ -75,11 +84,24 @@ describe("R6: the shop's clock in a process", () => {
       // Told between two looks, also while one is under way.
       for (let n = 2; n < 12; n++) {
         yield* moveTo(sql, instant + n * 1_000)
-        told++
-        wake()
+        nudge.tell(Nudge.clockTopic)
         yield* followed(instant + n * 1_000)
       }
     }).pipe(Effect.orDie))
+
+  it.scoped("follows when it is told though no time passes, and not before", () =>
+    Effect.gen(function*() {
+      const { client, sql } = yield* database
+      yield* moveTo(sql, instant)
+      const { layer, nudge } = byHand()
+      const context = yield* Layer.build(ShopClock.layer.pipe(Layer.provide(Layer.merge(client, layer))))
+      const clock = Context.get(context, ShopClock.ShopClock)
+      yield* moveTo(sql, instant + 1_000)
+      yield* Effect.repeatN(turn, 20)
+      expect(clock.now()).toBe(instant)
+      nudge.tell(Nudge.clockTopic)
+      yield* Effect.repeat(turn, { until: () => clock.now() === instant + 1_000 })
+    }).pipe(Effect.orDie), 20_000)
 
   it.scopedLive("a replay's beginning and its end are noticed without being told", () =>
     Effect.gen(function*() {
