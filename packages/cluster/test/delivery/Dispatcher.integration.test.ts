@@ -164,8 +164,17 @@ describe("deadlines (G13, R19)", () => {
     inHouse(
       { ...calm, reachable: Effect.succeed(false) },
       Effect.gen(function*() {
-        yield* consider(batchOf(25).map((one) => ({ ...one, deadline: Date.now() + 1_500 })))
+        const sql = yield* SqlClient.SqlClient
+        const june = Date.UTC(2011, 5, 1)
+        const moveTo = (at: number) =>
+          sql.unsafe("update shop_clock set mode = 'logical', instant = to_timestamp($1::float8 / 1000)", [at])
+        // On a clock that stands still until lists are there, however long that takes.
+        yield* moveTo(june)
+        yield* Effect.flatMap(ShopClock, (clock) => clock.refresh)
+        yield* consider(batchOf(25).map((one) => ({ ...one, notBefore: june - 5_000, deadline: june + 1_500 })))
         yield* dispatch()
+        yield* pollUntil(count("delivery_list"), (lists) => lists > 0)
+        yield* moveTo(june + 2_000)
         yield* quiet
         expect(yield* tally).toEqual({ expired: 25 })
         expect((yield* report).requests.total).toBe(0)
