@@ -672,6 +672,16 @@ export const mutations = [
     only: "goes on until"
   },
   {
+    id: "a dispatcher that is to go dispatches on as long as there is anything to do",
+    rule: "G12",
+    file: "packages/cluster/src/delivery/Dispatcher.ts",
+    find: "turns.isQuiet() ? Effect",
+    replace: "turns.busy().length === 0 ? Effect",
+    project: "integration",
+    test: "packages/cluster/test/delivery/DispatcherTakeover.integration.test.ts",
+    only: "even in between"
+  },
+  {
     id: "a slot lapses no sooner than its request can be over",
     rule: "R20",
     file: provider,

@@ -47,6 +47,8 @@ export interface Turns {
   readonly turn: Effect.Effect<number, DeskError | StoreFault>
   /** Lists with a request that is ready or under way. */
   readonly busy: () => ReadonlyArray<string>
+  /** Whether the last turn found nothing due, no list to work on, and nothing being made, ready or under way. */
+  readonly isQuiet: () => boolean
   /** How fast the account works. */
   readonly speed: () => Omit<Speed, "messages">
 }
@@ -80,6 +82,7 @@ export const makeTurns = (
       repeatableMs === Number.POSITIVE_INFINITY ? repeatableMs : repeatableMs - (sendAgeMs ?? repeatableMs)
     let credit: Credit = noCounts
     let asked = 0
+    let isQuiet = false
     let expireAt = 0
     /** Real time before which asking for slots again is of no use, and by which the actor has to hear from here. */
     let askAt = 0
@@ -326,6 +329,7 @@ export const makeTurns = (
       }, { concurrency: 3 }).pipe(Effect.map(({ nanos, overview }) => ({ overview, nanos, since })))
     })
     const turn = Effect.gen(function*() {
+      isQuiet = false
       const { nanos, overview, since } = yield* look
       const wall = clock.real()
       // What was let go meanwhile is not as it was when it was looked at.
@@ -366,7 +370,8 @@ export const makeTurns = (
         }
         asks.push(askOf(candidate, list))
       }
-      const isQuiet = overview.groups.length === 0 && overview.lists.length === 0 && busy.size === 0
+      isQuiet = overview.groups.length === 0 && overview.lists.length === 0 && busy.size === 0 && !listing.isMaking() &&
+        news === since
       const idleMs = isQuiet ? Math.max(settings.idleMs, settings.quietMs) : settings.idleMs
       const restMs = Math.min(
         overview.wakeInMs ?? idleMs,
@@ -400,9 +405,8 @@ export const makeTurns = (
     const turns: Turns = {
       turn,
       busy: () => [...busy],
-      speed: () => {
-        return { ...requests.pace(), slots: slotsOf(desk.limits()), listSize: listSize() }
-      }
+      isQuiet: () => isQuiet,
+      speed: () => ({ ...requests.pace(), slots: slotsOf(desk.limits()), listSize: listSize() })
     }
     return turns
   })

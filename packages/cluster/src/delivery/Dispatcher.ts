@@ -123,9 +123,10 @@ const reign = <State, Event>(options: DispatcherOptions<State, Event>) =>
     )
     const nudge = Option.getOrNull(yield* Effect.serviceOption(Nudge))
     const topics = [changedTopic(options.members.name), dueTopic, clockTopic]
+    /** A step, and how to rest until the next one makes sense: what is told during the step ends the rest. */
     const turn = Effect.suspend(() => {
       const seen = topics.map((topic) => nudge?.told(topic) ?? 0)
-      return Effect.flatMap(step, (rest) => {
+      return Effect.map(step, (rest) => {
         // Without being told it looks as often as when there is something to do; with plenty to do it is not told.
         const restMs = nudge === null ? Math.min(rest, settings.idleMs) : rest
         const woken = nudge === null || restMs <= settings.idleMs
@@ -134,19 +135,23 @@ const reign = <State, Event>(options: DispatcherOptions<State, Event>) =>
         return Effect.timeoutOption(woken, Duration.millis(Math.max(1, restMs)))
       })
     })
-    // Whoever is to go dispatches on until the next one has taken over, which may take it seconds: else nobody would. Without
-    // anything ready or under way there is nothing to bridge.
+    // Whoever is to go dispatches on until the next one has taken over, which may take it seconds: else nobody would. That
+    // nothing is ready or under way is not enough, since between two steps of the only list nothing is: there must be nothing
+    // left to do, by a look of its own.
+    const handOver: typeof turn = Effect.flatMap(turn, (rest) =>
+      turns.isQuiet() ? Effect.succeed(Effect.succeedNone) : Effect.zipRight(rest, handOver))
     yield* Effect.addFinalizer((exit) =>
       settings.handOverMs > 0 && Exit.isInterrupted(exit)
-        ? turn.pipe(
-          Effect.repeat({ until: () => turns.busy().length === 0 }),
-          Effect.catchAll((fault) => Effect.logDebug("Handed over", fault)),
+        ? handOver.pipe(
+          Effect.catchAll((fault) =>
+            Effect.logDebug("Handed over", fault)
+          ),
           Effect.interruptible,
           Effect.timeoutOption(Duration.millis(settings.handOverMs))
         )
         : Effect.void
     )
-    return yield* Effect.forever(turn)
+    return yield* Effect.forever(Effect.flatten(turn))
   }).pipe(Effect.scoped)
 
 const waitOut = (what: string, fault: unknown) => Effect.as(Effect.logWarning(what, fault), faultMs)

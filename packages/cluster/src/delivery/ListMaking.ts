@@ -203,5 +203,5 @@ export const makeListMaking = (
       for (const [list, at] of madeAt) if (at < since) madeAt.delete(list)
       return madeAt.keys()
     }
-    return { make, made }
+    return { make, made, isMaking: () => making.size > 0 }
   })

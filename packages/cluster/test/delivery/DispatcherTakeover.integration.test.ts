@@ -98,6 +98,33 @@ describe("a dispatcher that is to go (G12)", () => {
       })
     ))
 
+  it.scopedLive("goes on while there is anything to do, even in between, when nothing is ready or under way", () => {
+    const making = Effect.unsafeMakeLatch(false)
+    let isHeld = false
+    return inHouse(
+      {
+        ...house,
+        onStep: (step) =>
+          step === "makeList before" ? Effect.zipRight(Effect.sync(() => (isHeld = true)), making.await) : Effect.void
+      },
+      Effect.gen(function*() {
+        yield* consider(batchOf(25))
+        const first = yield* dispatch(patient)
+        yield* pollUntil(Effect.sync(() => isHeld), (held) => held)
+        yield* Fiber.interruptAsFork(first, FiberId.none)
+        yield* making.open
+        // Nobody else is there to send anything.
+        yield* Fiber.await(first)
+        yield* exactlyOnce(25)
+        // What came of it is asked by the next one.
+        yield* dispatch()
+        yield* quiet
+        expect(yield* tally).toEqual({ sent: 25 })
+        yield* exactlyOnce(25)
+      })
+    )
+  })
+
   it.scopedLive("goes at once when there is nothing to do", () =>
     inHouse(
       house,
