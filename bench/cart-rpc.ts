@@ -1,5 +1,5 @@
 /** P3. The same two workloads as shops see them: from processes of their own, over WebSockets, through the public API. */
-import { pooled, startPooled } from "./rig/Baseline.ts"
+import { addsFor, pooled, startPooled, warmUp } from "./rig/Baseline.ts"
 import { type Bench, bench } from "./rig/Bench.ts"
 import { defineProducts } from "./rig/Books.ts"
 import { ApiHouse } from "./rig/House.ts"
@@ -16,30 +16,27 @@ const hot = (prefix: string, n: number): Closed => ({ prefix, products: 1, n, co
 const uniform = (n: number): Closed => ({ prefix: "shelf-", products, n, concurrency })
 const stockOf = (n: number): number => Math.floor(n * 0.75)
 
-const prepare = async ({ options: { n } }: Bench, database: Database): Promise<void> => {
+const prepare = async (n: number, database: Database): Promise<void> => {
   await defineProducts(database.admin, "rush-", 1, stockOf(n))
   await defineProducts(database.admin, "warm-", 1, n)
   await defineProducts(database.admin, "shelf-", products, 1_000_000)
   await database.admin.query("vacuum analyze product")
 }
 
-const checks = (run: Bench, database: Database, warm: Loaded) => {
-  const { n } = run.options
-  return {
-    hot: (result: Loaded) => run.inOrder(database, "rush-", [result], stockOf(n)),
-    uniform: (result: Loaded) => run.inOrder(database, "shelf-", [warm, result], warm.latencies.length + n)
-  }
-}
+const checks = (run: Bench, n: number, database: Database, warm: Loaded) => ({
+  hot: (result: Loaded) => run.inOrder(database, "rush-", [result], stockOf(n)),
+  uniform: (result: Loaded) => run.inOrder(database, "shelf-", [warm, result], warm.latencies.length + n)
+})
 
 const hikyaku = (run: Bench) =>
   run.turn("hikyaku", async (database) => {
     const { n } = run.options
-    await prepare(run, database)
+    await prepare(n, database)
     const house = await ApiHouse.start(database, fronts)
     try {
       await house.closed(hot("warm-", Math.floor(n / 2)))
       const [warm] = await house.closed(uniform(Math.floor(n / 2)))
-      const check = checks(run, database, warm)
+      const check = checks(run, n, database, warm)
       await run.closed(house, "W1-rpc", hot("rush-", n), check.hot)
       await run.closed(house, "W2-rpc", uniform(n), check.uniform)
     } finally {
@@ -49,12 +46,12 @@ const hikyaku = (run: Bench) =>
 
 const baseline = (run: Bench) =>
   run.turn(pooled, async (database) => {
-    const { n } = run.options
-    await prepare(run, database)
+    const n = addsFor(pooled, run.options.n)
+    await prepare(n, database)
     const { add, stop } = await startPooled(database)
     try {
-      await closed(add, hot("warm-", Math.min(n, 2_000)))
-      const check = checks(run, database, await closed(add, uniform(n)))
+      await closed(add, hot("warm-", warmUp(n)))
+      const check = checks(run, n, database, await closed(add, uniform(warmUp(n))))
       await run.closedOn(pooled, add, "W1", hot("rush-", n), check.hot)
       await run.closedOn(pooled, add, "W2", uniform(n), check.uniform)
     } finally {

@@ -1,5 +1,5 @@
 /** P2. An ordinary day: 20,000 adds over 1,000 products (W2), all of them known to their runner. */
-import { batched, pooled, type Start, startBatched, startPooled } from "./rig/Baseline.ts"
+import { addsFor, batched, pooled, type Start, startBatched, startPooled, warmUp } from "./rig/Baseline.ts"
 import { type Bench, bench } from "./rig/Bench.ts"
 import { defineProducts } from "./rig/Books.ts"
 import { ActorHouse } from "./rig/House.ts"
@@ -33,7 +33,7 @@ const hikyaku = (run: Bench) =>
     await prepare(database)
     const house = await ActorHouse.start(database)
     try {
-      const [warm] = await house.closed(load(n, 256))
+      const [warm] = await house.closed(load(Math.floor(n / 2), 256))
       const check = books(run, database, warm)
       for (const concurrency of callers) await run.closed(house, "W2", load(n, concurrency), check)
     } finally {
@@ -43,11 +43,11 @@ const hikyaku = (run: Bench) =>
 
 const baseline = (run: Bench, peer: string, start: Start) =>
   run.turn(peer, async (database) => {
-    const { n } = run.options
+    const n = addsFor(peer, run.options.n)
     await prepare(database)
     const { add, stop } = await start(database)
     try {
-      const check = books(run, database, await closed(add, load(n, 256)))
+      const check = books(run, database, await closed(add, load(warmUp(n), 256)))
       for (const concurrency of callers) await run.closedOn(peer, add, "W2", load(n, concurrency), check)
     } finally {
       await stop()

@@ -3,7 +3,7 @@
  * of its own, as operators (or the detection of hot products) place it; the rush comes through a gateway of its own.
  */
 import { hotCellOf } from "@hikyaku/cluster/actor/Placement"
-import { pooled, startPooled } from "./rig/Baseline.ts"
+import { pooled, startPooled, warmUp } from "./rig/Baseline.ts"
 import { type Bench, bench } from "./rig/Bench.ts"
 import { defineProducts } from "./rig/Books.ts"
 import { ActorHouse } from "./rig/House.ts"
@@ -42,7 +42,7 @@ const hikyaku = (run: Bench) =>
     try {
       const loads: Array<Loaded> = []
       const capacities: Array<Loaded> = []
-      loads.push((await house.closed({ prefix: "shelf-", products, n, concurrency: 64 }))[0])
+      loads.push((await house.closed({ prefix: "shelf-", products, n: Math.floor(n / 2), concurrency: 256 }))[0])
       for (let i = 0; i < 2; i++) capacities.push((await house.closed(most(n), null, 1))[0])
       const capacity = perSecondOf(capacities[1]!)
       const books = () => run.inOrder(database, "shelf-", loads, null)
@@ -88,8 +88,8 @@ const baseline = (run: Bench) =>
     await prepare(database)
     const { add, stop } = await startPooled(database)
     try {
-      const loads = [await closed(add, { prefix: "shelf-", products, n, concurrency: 64 })]
-      const capacity = perSecondOf(await closed(add, most(Math.min(n, 5_000))))
+      const loads = [await closed(add, { prefix: "shelf-", products, n: warmUp(n), concurrency: 64 })]
+      const capacity = perSecondOf(await closed(add, most(warmUp(n))))
       await run.still()
       const [[quiet], quietMs] = await run.with(() => open(add, [normal(seconds)]))
       loads.push(quiet!)

@@ -91,6 +91,15 @@ export interface Baseline {
 
 export type Start = (database: Database) => Promise<Baseline>
 
+/**
+ * Of a workload's adds, how many a baseline is given. The pool commits one by one, at a rate that has no ramp: half as many
+ * tell it as well, and keep a run short where the disk is slow. What batches gets all of them.
+ */
+export const addsFor = (peer: string, n: number): number => peer === pooled ? Math.floor(n / 2) : n
+
+/** Adds that warm a baseline up: the procedure is compiled and the pool connected long before. */
+export const warmUp = (n: number): number => Math.min(n, 5_000)
+
 /** Content as the outcome keeps it, so that the same id with other content can be told. */
 const hashOf = ({ member, product, ticket }: Line): string => fingerprint({ ticket, product, member, quantity: 1 })
 

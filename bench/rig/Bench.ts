@@ -27,12 +27,12 @@ export class Bench {
     process.stderr.write(`${this.name}: ${text}\n`)
   }
 
-  /** The systems take turns, so many times. */
-  async repeat(turn: () => Promise<void>): Promise<void> {
+  /** The systems take turns, so many times; what is there for comparison alone may do with the first. */
+  async repeat(turn: (rep: number) => Promise<void>): Promise<void> {
     const { reps } = this.options
     for (let rep = 1; rep <= reps; rep++) {
       this.say(`repetition ${rep} of ${reps}`)
-      await turn()
+      await turn(rep)
     }
   }
 
