@@ -12,14 +12,15 @@ import { Deferred, Duration, Effect, FiberId, Option, Schedule, Stream } from "e
 import type { PipelineStuck, StepFailed } from "./DemoError.ts"
 import { makeCalls, type Seen } from "./ReplayCalls.ts"
 import { ReplayClock } from "./ReplayClock.ts"
-import { endsBefore, orderOf, type StretchLimits } from "./ReplayOrder.ts"
+import { chainsOf, endsBefore, orderOf, type StretchLimits } from "./ReplayOrder.ts"
+import { makeTurns } from "./Turns.ts"
 
 /** A stretch is two hours of the logical clock, well below the time that messages have; and bounded in its steps. */
 export const stretchLimits: StretchLimits = { lengthMs: 7_200_000, stepsMax: 5_000 }
 /** Calls under way at one time. */
 const callsMax = 256
-/** How often the clock follows the steps, real time. */
-const followEvery = Duration.millis(100)
+/** How often the clock follows the steps, real time: each move wakes every process, and makes it look what is due. */
+const followEvery = Duration.millis(250)
 /** Events of openings published between two looks at what has become of them. */
 const openingsMax = 5_000
 /** Between two looks at how far the event log is judged. */
@@ -115,7 +116,7 @@ export const makeDriver = (source: SourceId) =>
     })
 
     const calls = makeCalls(client, awaitJudged)
-    const permits = yield* Effect.makeSemaphore(callsMax)
+    const turns = makeTurns(callsMax)
     const state: ReplayState = {
       instant: 0,
       firstAt: 0,
@@ -155,6 +156,7 @@ export const makeDriver = (source: SourceId) =>
     const stretch = (steps: ReadonlyArray<Step>) =>
       Effect.gen(function*() {
         const places = orderOf(steps, calls.expiryOf)
+        const chains = chainsOf(places)
         const sent = steps.map(() => Deferred.unsafeMake<void>(FiberId.none))
         const answered = steps.map(() => Deferred.unsafeMake<void>(FiberId.none))
         const done = new Uint8Array(steps.length)
@@ -173,7 +175,8 @@ export const makeDriver = (source: SourceId) =>
           return Effect.forEach(where.answered, (before) => await_(answered, before), { discard: true }).pipe(
             Effect.zipRight(await_(sent, where.sent)),
             Effect.zipRight(
-              permits.withPermits(1)(
+              turns.withTurn(
+                chains[place]!,
                 Effect.zipRight(Deferred.succeed(sent[place]!, undefined), calls.perform(step))
               )
             ),
