@@ -14,7 +14,7 @@ import * as path from "node:path"
 import { freshDatabase } from "./Database.ts"
 import { temporaryFolder } from "./TemporaryFolder.ts"
 
-const main = path.join(import.meta.dirname, "../packages/server/dist/main.js")
+const main = path.join(import.meta.dirname, "../packages/server/dist/bundle/main.js")
 
 /** A shop in which every campaign of the demo has something to do: price drops, last ones, restocks, and caps that decide. */
 export const smallShop = ["--days", "2", "--products", "40", "--members", "150", "--visits", "250"]

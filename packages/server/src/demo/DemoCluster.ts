@@ -34,18 +34,14 @@ const sandboxSettings: SettingsPatch = {
   sendDuration: { baseMs: 10, perRecipientMs: 0.02 }
 }
 
-/**
- * Room for what is young, MiB: commands and rows live for milliseconds, and with Node's default of 16 a tenth of the time
- * goes into telling the dead from the living.
- */
-const youngSpace = "--max-semi-space-size=64"
-
 /** What the demo's processes are told beside the environment that the demo itself was given. */
 const shopSettings = {
   // The replay's instants travel in commands; the clock follows them.
   HIKYAKU_EVENT_AHEAD_MAX: "2 days",
   HIKYAKU_PROVIDER_CONCURRENCY: String(providerConcurrency),
   HIKYAKU_PROVIDER_RATE: String(providerPerSecond),
+  // Everything shares one machine: what a commit costs counts for more than how soon the next can begin.
+  HIKYAKU_JOURNAL_LANES: "1",
   // A send is over in some ten ms, and the replay waits for it before it lets time pass.
   DELIVERY_STATUS_FIRST_MS: "40",
   DELIVERY_RELAY_MS: "40",
@@ -144,27 +140,13 @@ export const startCluster = (
     const launch = (name: string, subcommand: string, environment: Readonly<Record<string, string>>) =>
       DemoProcess.start({
         name,
-        args: [youngSpace, main, subcommand],
+        args: [main, subcommand],
         environment: { ...inherited, ...environment },
         logFolder: folder
       })
 
-    const sandboxProcess = yield* launch("sandbox", "sandbox", {
-      HIKYAKU_SANDBOX_HOST: "127.0.0.1",
-      HIKYAKU_SANDBOX_PORT: String(yield* freePort),
-      HIKYAKU_SANDBOX_API_KEY: "",
-      HIKYAKU_SANDBOX_FOLDER: path.join(folder, "sandbox")
-    })
-    const sandboxUrl = text(sandboxProcess.ready, "url")
-    const sandbox = Context.get(
-      yield* Layer.build(SandboxClient.layer(sandboxUrl).pipe(Layer.provide(FetchHttpClient.layer))),
-      SandboxControl
-    )
-    yield* sandbox.configure(sandboxSettings).pipe(
-      Effect.mapError((error) => new SandboxRefused({ reason: error.reason }))
-    )
-
-    const provider = { HIKYAKU_PROVIDER_URL: sandboxUrl, HIKYAKU_PROVIDER_API_KEY: "" }
+    const sandboxPort = yield* freePort
+    const provider = { HIKYAKU_PROVIDER_URL: `http://127.0.0.1:${sandboxPort}`, HIKYAKU_PROVIDER_API_KEY: "" }
     const runner = (n: number) =>
       Effect.flatMap(freePort, (port) =>
         Effect.map(
@@ -176,7 +158,14 @@ export const startCluster = (
           (process) => ({ process, address: `127.0.0.1:${port}` })
         ))
     const gatewayPort = yield* freePort
-    const [runners, gateway] = yield* Effect.all([
+    // All at once: nobody asks the provider for anything before there is somebody to write to.
+    const [sandboxProcess, runners, gateway] = yield* Effect.all([
+      launch("sandbox", "sandbox", {
+        HIKYAKU_SANDBOX_HOST: "127.0.0.1",
+        HIKYAKU_SANDBOX_PORT: String(sandboxPort),
+        HIKYAKU_SANDBOX_API_KEY: "",
+        HIKYAKU_SANDBOX_FOLDER: path.join(folder, "sandbox")
+      }),
       Effect.forEach(Array.from({ length: options.runners }, (_, n) => n + 1), runner, { concurrency: "unbounded" }),
       launch("gateway", "gateway", {
         ...provider,
@@ -184,6 +173,15 @@ export const startCluster = (
         HIKYAKU_PORT: String(gatewayPort)
       })
     ], { concurrency: "unbounded" })
+
+    const sandboxUrl = text(sandboxProcess.ready, "url")
+    const sandbox = Context.get(
+      yield* Layer.build(SandboxClient.layer(sandboxUrl).pipe(Layer.provide(FetchHttpClient.layer))),
+      SandboxControl
+    )
+    yield* sandbox.configure(sandboxSettings).pipe(
+      Effect.mapError((error) => new SandboxRefused({ reason: error.reason }))
+    )
 
     const places: DemoPlaces = {
       folder,

@@ -1,6 +1,6 @@
 /**
- * Which steps of a replay may be under way at the same time. A *stretch* is what is sent between two barriers of the clock:
- * steps of one logical interval. Within it order holds where it means something, and nowhere else, so that one connection
+ * Which steps of a replay may be under way at the same time. A *stretch* is what is sent between two rests of the shop, such
+ * as a day between two nights. Within it order holds where it means something, and nowhere else, so that one connection
  * keeps the whole shop busy:
  *
  * - Cart adds of one product are sent in their order; the shop decides them in the order in which they were made (G4).
@@ -30,18 +30,17 @@ export type Place =
   }
 
 export interface StretchLimits {
-  /** Logical ms; stretches begin at multiples of it. */
-  readonly lengthMs: number
+  /** A pause of so long ends a stretch, logical ms. */
+  readonly pauseMs: number
   /** Steps of one stretch. */
   readonly stepsMax: number
 }
 
 /** Whether a step no longer fits into the stretch that has been gathered. */
 export const endsBefore = (gathered: ReadonlyArray<Step>, next: Step, limits: StretchLimits): boolean => {
-  const [first] = gathered
-  if (first === undefined) return false
-  return gathered.length >= limits.stepsMax ||
-    Math.floor(first.at / limits.lengthMs) !== Math.floor(next.at / limits.lengthMs)
+  const last = gathered.at(-1)
+  if (last === undefined) return false
+  return gathered.length >= limits.stepsMax || next.at - last.at >= limits.pauseMs
 }
 
 /** Whether a Product actor acts on the event: then what the replay does to the product next must find it done. */
@@ -157,4 +156,23 @@ export const orderOf = (
         return { _tag: "Batched" }
     }
   })
+}
+
+/**
+ * For each step how many steps follow one after the other at most, the step itself among them, each waiting for the answer to
+ * the one before: the longest such chain says how long a stretch takes, so whoever heads one should not wait for others.
+ */
+export const chainsOf = (places: ReadonlyArray<Place>): ReadonlyArray<number> => {
+  const chains = places.map(() => 1)
+  const longer = (place: number, chain: number) => {
+    if (place >= 0) chains[place] = Math.max(chains[place] ?? 1, chain)
+  }
+  for (let place = places.length - 1; place >= 0; place--) {
+    const where = places[place]
+    if (where?._tag !== "Single") continue
+    const chain = chains[place] ?? 1
+    longer(where.sent, chain)
+    for (const before of where.answered) longer(before, chain + 1)
+  }
+  return chains
 }
