@@ -23,8 +23,14 @@ const patience = (boundMs: number) => 60_000 + 6 * boundMs
 
 type Due = Map<string, { readonly at: number; readonly class: "batch" | "realtime" }>
 type Mix = ReadonlyArray<MailRequest>
-/** Takes a mix out and answers when its first mail was due, ms since the epoch. */
-type Sender = (sandbox: Sandbox, mix: Mix, due: Due) => Promise<number>
+/** When its first mail was due, ms since the epoch, and the CPU time that it took from then on, ms. */
+interface Sending {
+  readonly startAt: number
+  readonly runnerMs?: number
+  readonly postgresMs?: number
+}
+/** Takes a mix out. */
+type Sender = (sandbox: Sandbox, mix: Mix, due: Due) => Promise<Sending>
 
 const noteDue = (due: Due, mail: MailRequest, at: number): void => {
   for (let n = 0; n < mail.recipients; n++) due.set(deliveryOf(mail.id, n), { at, class: mail.class })
@@ -47,15 +53,20 @@ const hikyaku = (run: Bench, database: Database): Sender => async (sandbox, mix,
     await run.still()
     const profile = run.profile("delivery")
     if (profile !== null) await runner.profile()
-    const startAt = Date.now()
-    await Promise.all(mix.map(async (mail) => {
-      await sleep(Math.max(0, startAt + mail.arrivesMs - Date.now()))
-      noteDue(due, mail, await makeDue(sql, mail))
-    }))
-    const end = Date.now() + patience(lowerBoundMs(mix, concurrency))
-    while (Date.now() < end && !await holds(finished)) await sleep(200)
+    const usedBefore = await runner.usage()
+    const [startAt, postgresMs] = await run.with(async () => {
+      const startAt = Date.now()
+      await Promise.all(mix.map(async (mail) => {
+        await sleep(Math.max(0, startAt + mail.arrivesMs - Date.now()))
+        noteDue(due, mail, await makeDue(sql, mail))
+      }))
+      const end = Date.now() + patience(lowerBoundMs(mix, concurrency))
+      while (Date.now() < end && !await holds(finished)) await sleep(200)
+      return startAt
+    })
+    const runnerMs = await runner.usage() - usedBefore
     if (profile !== null) await runner.profiled(`${profile}-runner.cpuprofile`)
-    return startAt
+    return { startAt, runnerMs, postgresMs }
   } finally {
     await runner.stop()
   }
@@ -67,7 +78,7 @@ const plain = (run: Bench, send: typeof fifoPool): Sender => async (sandbox, mix
   const startAt = Date.now()
   for (const mail of mix) noteDue(due, mail, startAt + mail.arrivesMs)
   await send(sandbox.url, mix, startAt, concurrency)
-  return startAt
+  return { startAt }
 }
 
 const measure = async (run: Bench, peer: string, sender: Sender, mix: Mix): Promise<Measurement> => {
@@ -75,14 +86,16 @@ const measure = async (run: Bench, peer: string, sender: Sender, mix: Mix): Prom
   try {
     const sandbox = await startSandbox(folder, concurrency)
     const due: Due = new Map()
-    let startAt: number
+    let sending: Sending
     try {
-      startAt = await sender(sandbox, mix, due)
+      sending = await sender(sandbox, mix, due)
     } finally {
       await sandbox.stop()
     }
-    const seen = testimony(folder, due, startAt, concurrency)
+    const seen = testimony(folder, due, sending.startAt, concurrency)
     const boundMs = lowerBoundMs(mix, concurrency)
+    const { postgresMs, runnerMs } = sending
+    const each = (ms: number) => Math.round(ms * 1000 / due.size)
     const measurement: Measurement = {
       peer,
       workload: "delivery",
@@ -101,6 +114,8 @@ const measure = async (run: Bench, peer: string, sender: Sender, mix: Mix): Prom
       polls: seen.polls,
       violations: seen.violations,
       duplicates: seen.duplicates,
+      ...(runnerMs !== undefined && { runner_us: each(runnerMs) }),
+      ...(postgresMs !== undefined && { postgres_us: each(postgresMs) }),
       ok: seen.mailed === due.size && seen.duplicates === 0 && seen.violations === 0
     }
     run.report.add(measurement)

@@ -997,7 +997,7 @@ export const mutations = [
     id: "sweep: actors of other processes",
     rule: "R8",
     file: sweep,
-    find: ".filter((actor) => hosts(home(actor)))",
+    find: " || !hosts(home(actor))",
     replace: "",
     ...sweepTest("R8: leaves alone")
   },
@@ -1013,9 +1013,26 @@ export const mutations = [
     id: "sweep: what is no command",
     rule: "R10",
     file: sweep,
-    find: "own.length === 0 || !isCommand(command)",
-    replace: "own.length === 0",
+    find: " || !(known.has(command) || isCommand(command))",
+    replace: "",
     ...sweepTest("R10: what breaks the decider")
+  },
+  {
+    id: "sweep: one unit of an actor in a group",
+    rule: "R2",
+    file: sweep,
+    find: "own.get(actor) === command ? replies",
+    replace: "own.has(actor) ? replies",
+    ...sweepTest("asks each actor something of its own")
+  },
+  {
+    id: "members' relay: who does not go smoothly is told through the cell",
+    rule: "R18 R19",
+    file: "packages/cluster/src/delivery/MemberRelay.ts",
+    find: "known[index] = replies[n] !== null",
+    replace: "known[index] = true",
+    project: "integration",
+    test: "packages/cluster/test/delivery/MemberRelay.integration.test.ts"
   },
   {
     id: "sweep: another history of the store",

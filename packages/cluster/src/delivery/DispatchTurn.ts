@@ -9,20 +9,20 @@ import {
   choose,
   type Credit,
   type DispatchInput,
-  latestStart,
   readyInput,
   settle,
   type Shares
 } from "@hikyaku/domain/delivery/Dispatch"
-import { listStep, mayHaveGone, slotOf } from "@hikyaku/domain/delivery/List"
-import { noCounts, type Operation } from "@hikyaku/domain/delivery/RateLimit"
+import { listStep, mayHaveGone } from "@hikyaku/domain/delivery/List"
+import { noCounts } from "@hikyaku/domain/delivery/RateLimit"
 import type { Speed } from "@hikyaku/domain/delivery/Request"
 import { Clock, Duration, Effect, FiberSet, Option, type Queue } from "effect"
 import { ShopClock } from "../actor/ShopClock.ts"
 import { DeliveryStore, expiriesMax, type OpenList, type Overview, type StoreFault } from "./DeliveryStore.ts"
 import type { DispatcherSettings } from "./DispatcherSettings.ts"
+import { makeCandidates } from "./ListCandidates.ts"
 import type { ListContents } from "./ListContent.ts"
-import { laneOf, makeListMaking } from "./ListMaking.ts"
+import { makeListMaking } from "./ListMaking.ts"
 import type { ListRequests, Work } from "./ListRequests.ts"
 import { Provider } from "./Provider.ts"
 import { type Ask, type DeskError, type Grant, neverStarted, type SlotDesk } from "./SlotDesk.ts"
@@ -33,8 +33,6 @@ import { listSizeFor, mayList, mayUpload, slotsOf, unsentOf, withUpload } from "
 const expiryMs = 100
 /** How often an idle dispatcher makes itself known to the Provider actor, ms; well below the silence that deposes it. */
 const signOfLifeMs = 4_000
-/** Added to a request's longest time when its slot is asked for, ms: for the clocks of both sides. */
-const slackMs = 250
 /** How often a stopping dispatcher tells which of its requests have ended, ms. */
 const tellMs = 50
 /** How long lists rest that could not begin, ms. */
@@ -70,18 +68,14 @@ export const makeTurns = (
     const shares: Shares = { batch: settings.batchShare, ageMs: settings.ageMs }
     const listSize = () =>
       listSizeFor(desk.limits(), Math.min(settings.listSize, promises.listSizeMax), requests.pace())
-    const endsWithinMs = Duration.toMillis(promises.requestTimeout) +
-      Duration.toMillis(promises.longestProcessingTime) +
-      slackMs
-    /** How long a send may be repeated with its key, ms: the repeat must be over by then. */
-    const repeatableMs = promises.retryKeyValidity === undefined
-      ? Number.POSITIVE_INFINITY
-      : Duration.toMillis(promises.retryKeyValidity) - Duration.toMillis(promises.requestTimeout)
-    /** What is left of that, ms; a send of which nobody knows when it began has nothing left. */
-    const repeatableFor = ({ sendAgeMs }: OpenList): number =>
-      repeatableMs === Number.POSITIVE_INFINITY ? repeatableMs : repeatableMs - (sendAgeMs ?? repeatableMs)
+    const { askOf, candidateOf, endsWithinMs, repeatableFor } = makeCandidates(
+      settings,
+      promises,
+      requests,
+      contents,
+      listSize
+    )
     let credit: Credit = noCounts
-    let asked = 0
     let isQuiet = false
     let expireAt = 0
     /** Real time before which asking for slots again is of no use, and by which the actor has to hear from here. */
@@ -154,58 +148,6 @@ export const makeTurns = (
         yield* desk.flush.pipe(Effect.interruptible, Effect.timeout(Duration.seconds(1)), Effect.ignore)
       })
     )
-
-    const candidateOf = (list: OpenList): Candidate | null => {
-      // The same for all that a list needs: at equal urgency what finishes work goes before what begins more.
-      const latest = latestStart(list.deadline, list.recipients, requests.pace().upload, listSize(), 1)
-      const one = (operation: Operation, deadline: number | null): Candidate => ({
-        id: list.id,
-        operation,
-        class: laneOf(list.class),
-        latestStart: latest,
-        deadline,
-        since: list.since,
-        priority: list.priority
-      })
-      switch (list.state.status) {
-        case "queued":
-          // Realtime that is being rendered keeps its place; batch waits outside.
-          return contents.get(list.id) === undefined &&
-              (laneOf(list.class) === "batch" || !contents.isPreparing(list.id))
-            ? null
-            : one("upload", list.deadline)
-        case "uploaded":
-          return one("send", list.deadline)
-        case "sent":
-          return one(
-            list.polls >= settings.pollsMax && list.polls % 2 === 0 && promises.reconciliation === "history"
-              ? "history"
-              : "status",
-            null
-          )
-        case "unknown":
-          return one("history", null)
-        default:
-          return null
-      }
-    }
-
-    const askOf = ({ class: cls, id, operation }: Candidate, list: OpenList): Ask<Work> => ({
-      slot: {
-        id: slotOf(
-          id,
-          operation,
-          list.state.attempt + (operation === "upload" || operation === "send" ? 1 : 0),
-          ++asked
-        ),
-        operation,
-        class: cls,
-        leaseMs: settings.leaseMs,
-        endsWithinMs,
-        ...(operation === "send" && { messages: list.recipients })
-      },
-      work: { list, operation }
-    })
 
     /** Asks for the slots of ready requests whose own have run out, or soon will; takes back what is past a deadline. */
     const renew = Effect.gen(function*() {
