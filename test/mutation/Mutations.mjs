@@ -870,11 +870,19 @@ export const mutations = [
     id: "requests: a paused one's lists expire",
     rule: "G13",
     file: store,
-    find: "or deadline > shop_now() and ${ofRequest(\"delivery_list\", \"paused\")}))",
-    replace: "or ${ofRequest(\"delivery_list\", \"paused\")}))",
+    find: "and deadline > shop_now() and ${ofRequest(\"delivery_list\", \"paused\")} as paused",
+    replace: "and ${ofRequest(\"delivery_list\", \"paused\")} as paused",
     project: "integration",
     test: "packages/cluster/test/delivery/Requests.integration.test.ts",
     only: "also while they are paused"
+  },
+  {
+    id: "requests: what a paused one has uploaded counts for the day",
+    rule: "G9",
+    file: "packages/cluster/src/delivery/Unsent.ts",
+    find: "const day = besides(there, left)[cls]",
+    replace: "const day = besides(uploaded, left)[cls]",
+    ...unit("packages/cluster/test/delivery/Unsent.test.ts")
   },
   {
     id: "requests: one that is resumed does not go on resting",

@@ -35,7 +35,7 @@ interface OverviewRow {
   readonly now: number
   readonly wait: number | null
   readonly groups: ReadonlyArray<DueGroup> | null
-  readonly lists: ReadonlyArray<ListRow & { readonly ready: boolean }> | null
+  readonly lists: ReadonlyArray<ListRow & { readonly ready: boolean; readonly paused: boolean }> | null
 }
 
 /** A delivery of a list just made, or the one row that says that there is none. */
@@ -124,7 +124,8 @@ export const make = Effect.gen(function*() {
         ([row]) => ({
           groups: row?.groups ?? [],
           lists: (row?.lists ?? []).filter(({ ready }) => ready).map(openList),
-          waiting: (row?.lists ?? []).filter(({ ready }) => !ready).map(openList),
+          waiting: (row?.lists ?? []).filter(({ paused, ready }) => !ready && !paused).map(openList),
+          paused: (row?.lists ?? []).filter(({ paused }) => paused).map(openList),
           now: row?.now ?? 0,
           wakeInMs: row?.wait ?? null
         })

@@ -67,16 +67,17 @@ const listColumns =
  * `ready`: there is something to do for the list. The others are told where their messages are still to be sent, by whomever
  * they were made: who lists or uploads more has to count them.
  *
- * What a paused or cancelled request has asked for is not there to be worked on, but for what a paused one leaves behind: its
- * deadline ends it like any other.
+ * What a cancelled request has asked for is not there any more. What a paused one has asked for is `paused`: not there to be
+ * worked on, but to be counted, since it goes on when the request does; and its deadline ends it like any other.
  */
-const openLists = `select ${listColumns}, s.ready from delivery_list cross join lateral (
-  select epoch = $2 and status <> 'uploading' and (retry_at is null or retry_at <= clock_timestamp()) as ready) s
+const openLists =
+  `select ${listColumns}, s.ready and not s.paused as ready, s.paused from delivery_list cross join lateral (
+  select epoch = $2 and status <> 'uploading' and (retry_at is null or retry_at <= clock_timestamp()) as ready,
+    status in ('queued', 'uploaded') and deadline > shop_now() and ${ofRequest("delivery_list", "paused")} as paused) s
 where provider = $1 and epoch <= $2 and status in ('queued', 'uploading', 'uploaded', 'sent', 'unknown')
   and (s.ready or status <> 'sent')
-  and not (status in ('queued', 'uploaded') and (${ofRequest("delivery_list", "cancelled")}
-    or deadline > shop_now() and ${ofRequest("delivery_list", "paused")}))
-order by not s.ready, class = 'batch', deadline limit $6`
+  and not (status in ('queued', 'uploaded') and ${ofRequest("delivery_list", "cancelled")})
+order by s.paused or not s.ready, class = 'batch', deadline limit $6`
 
 /**
  * $1 provider, $2 epoch, $3 channels, $4 recipients from which on a group is full, $5 groups and $6 lists at most. One

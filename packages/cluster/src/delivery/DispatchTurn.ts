@@ -4,6 +4,7 @@
  * crash leaves nothing worse than a slot that lapses or a list in doubt.
  * Lists are made, and begin, while the next turn goes on.
  */
+import type { DeliveryClass } from "@hikyaku/domain/delivery/Delivery"
 import {
   type Candidate,
   choose,
@@ -16,7 +17,7 @@ import {
 import { listStep, mayHaveGone } from "@hikyaku/domain/delivery/List"
 import { noCounts } from "@hikyaku/domain/delivery/RateLimit"
 import type { Speed } from "@hikyaku/domain/delivery/Request"
-import { Clock, Duration, Effect, FiberSet, Option, type Queue } from "effect"
+import { Clock, Duration, Effect, FiberSet, Option, Queue } from "effect"
 import { ShopClock } from "../actor/ShopClock.ts"
 import { DeliveryStore, expiriesMax, type OpenList, type Overview, type StoreFault } from "./DeliveryStore.ts"
 import type { DispatcherSettings } from "./DispatcherSettings.ts"
@@ -39,10 +40,16 @@ const tellMs = 50
 const faultMs = 200
 /** The part of its lease that a ready request's slot has left when another one is asked for. */
 const renewal = 0.5
+/** While so many of the requests that are made ready ahead are there, no turn is made for the sake of one more. */
+const suppliedPart = 0.5
+/** How long turns gather what happens while that is so, ms: a turn costs the same for one request's end as for many. */
+const gatherMs = 25
 
 export interface Turns {
   /** One turn; answers after how many ms the next one makes sense if nothing happens. */
   readonly turn: Effect.Effect<number, DeskError | StoreFault>
+  /** Waits until the next turn is worth it, and no longer than is good for realtime, which `told` says something of. */
+  readonly gathered: (told: Effect.Effect<unknown>) => Effect.Effect<void>
   /** Lists with a request that is ready or under way. */
   readonly busy: () => ReadonlyArray<string>
   /** Whether the last turn found nothing due, no list to work on, and nothing being made, ready or under way. */
@@ -86,16 +93,22 @@ export const makeTurns = (
     /** Counts what has happened that a look at the store may find, and when which list was last let go. */
     let news = 0
     const freedAt = new Map<string, number>()
-    const wakeUp = Effect.suspend(() => {
-      news++
-      return Effect.asVoid(wake.offer(undefined))
-    })
+    /** Ends the gathering of what happens. */
+    const hurry = yield* Queue.sliding<void>(1)
+    const isSupplied = () => line.all().length >= Math.max(1, desk.ahead() * suppliedPart)
+    const wakeUpFor = (cls: DeliveryClass) =>
+      Effect.suspend(() => {
+        news++
+        if (cls === "realtime" || !isSupplied()) hurry.unsafeOffer(undefined)
+        return Effect.asVoid(wake.offer(undefined))
+      })
+    const wakeUp = wakeUpFor("batch")
     const letGo = (list: string): void => {
       busy.delete(list)
       freedAt.set(list, news)
     }
 
-    const listing = yield* makeListMaking(settings, desk, requests, contents, shares, listSize, wakeUp, () => news)
+    const listing = yield* makeListMaking(settings, desk, requests, contents, shares, listSize, wakeUpFor, () => news)
     const line = yield* makeStartingLine(
       shares,
       desk.room,
@@ -272,6 +285,7 @@ export const makeTurns = (
     })
     const turn = Effect.gen(function*() {
       isQuiet = false
+      yield* Queue.takeAll(hurry)
       const { nanos, overview, since } = yield* look
       const wall = clock.real()
       // What was let go meanwhile is not as it was when it was looked at.
@@ -346,6 +360,14 @@ export const makeTurns = (
 
     const turns: Turns = {
       turn,
+      gathered: (told) =>
+        Effect.suspend(() =>
+          isSupplied()
+            ? Effect.asVoid(
+              Effect.timeoutOption(Effect.raceFirst(Queue.take(hurry), told), Duration.millis(gatherMs))
+            )
+            : Effect.void
+        ),
       busy: () => [...busy],
       isQuiet: () => isQuiet,
       speed: () => ({ ...requests.pace(), slots: slotsOf(desk.limits()), listSize: listSize() })
