@@ -31,7 +31,7 @@ import { makeStartingLine, type Ready } from "./StartingLine.ts"
 import { listSizeFor, mayList, mayUpload, slotsOf, unsentOf, withUpload } from "./Unsent.ts"
 
 /** How often due deliveries past their deadline are looked for, ms. */
-const expiryMs = 100
+const expiryMs = 250
 /** How often an idle dispatcher makes itself known to the Provider actor, ms; well below the silence that deposes it. */
 const signOfLifeMs = 4_000
 /** How often a stopping dispatcher tells which of its requests have ended, ms. */
@@ -40,10 +40,8 @@ const tellMs = 50
 const faultMs = 200
 /** The part of its lease that a ready request's slot has left when another one is asked for. */
 const renewal = 0.5
-/** While so many of the requests that are made ready ahead are there, no turn is made for the sake of one more. */
+/** The part of the requests that are made ready ahead that supplies the places: no turn is made for the sake of one more. */
 const suppliedPart = 0.5
-/** How long turns gather what happens while that is so, ms: a turn costs the same for one request's end as for many. */
-const gatherMs = 25
 
 export interface Turns {
   /** One turn; answers after how many ms the next one makes sense if nothing happens. */
@@ -364,7 +362,7 @@ export const makeTurns = (
         Effect.suspend(() =>
           isSupplied()
             ? Effect.asVoid(
-              Effect.timeoutOption(Effect.raceFirst(Queue.take(hurry), told), Duration.millis(gatherMs))
+              Effect.timeoutOption(Effect.raceFirst(Queue.take(hurry), told), Duration.millis(settings.gatherMs))
             )
             : Effect.void
         ),
