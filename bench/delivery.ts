@@ -18,13 +18,21 @@ import { atMost, type Measurement, rounded } from "./rig/Report.ts"
 const concurrency = 8
 /** Realtime mails a second. */
 const realtimePerSecond = 3
+/** Part of the mix's size that each sends before it is measured: a program that has just begun is compiled while it runs. */
+const warmUpPart = 0.1
 /** How long Hikyaku is given, by the lower bound, ms. */
 const patience = (boundMs: number) => 60_000 + 6 * boundMs
 
 type Due = Map<string, { readonly at: number; readonly class: "batch" | "realtime" }>
 type Mix = ReadonlyArray<MailRequest>
-/** Takes a mix out and answers when its first mail was due, ms since the epoch. */
-type Sender = (sandbox: Sandbox, mix: Mix, due: Due) => Promise<number>
+/** When its first mail was due, ms since the epoch, and the CPU time that it took from then on, ms. */
+interface Sending {
+  readonly startAt: number
+  readonly runnerMs?: number
+  readonly postgresMs?: number
+}
+/** Takes a mix out, after another one that does not count. */
+type Sender = (sandbox: Sandbox, mix: Mix, due: Due, warmUp: Mix) => Promise<Sending>
 
 const noteDue = (due: Due, mail: MailRequest, at: number): void => {
   for (let n = 0; n < mail.recipients; n++) due.set(deliveryOf(mail.id, n), { at, class: mail.class })
@@ -37,52 +45,73 @@ const sqlOf = (database: Database): Sql => async (statement, values = []) =>
   (await database.admin.query<Record<string, unknown>>(statement, [...values])).rows
 
 /** Hikyaku: a runner process on a database of its own. */
-const hikyaku = (run: Bench, database: Database): Sender => async (sandbox, mix, due) => {
+const hikyaku = (run: Bench, database: Database): Sender => async (sandbox, mix, due, warmUp) => {
   const sql = sqlOf(database)
-  await seed(sql, mix, Date.now())
+  await seed(sql, [...warmUp, ...mix], Date.now())
   const runner = await startRunner(database, sandbox, concurrency)
   try {
     const holds = async (statement: string) => (await database.admin.query(statement)).rowCount === 1
     while (!await holds("select from provider where owner <> ''")) await sleep(50)
+    const until = async (sent: Mix) => {
+      const end = Date.now() + patience(lowerBoundMs(sent, concurrency))
+      while (Date.now() < end && !await holds(finished)) await sleep(200)
+    }
+    await Promise.all(warmUp.map((mail) => makeDue(sql, mail)))
+    await until(warmUp)
     await run.still()
     const profile = run.profile("delivery")
     if (profile !== null) await runner.profile()
-    const startAt = Date.now()
-    await Promise.all(mix.map(async (mail) => {
-      await sleep(Math.max(0, startAt + mail.arrivesMs - Date.now()))
-      noteDue(due, mail, await makeDue(sql, mail))
-    }))
-    const end = Date.now() + patience(lowerBoundMs(mix, concurrency))
-    while (Date.now() < end && !await holds(finished)) await sleep(200)
+    const usedBefore = await runner.usage()
+    const [startAt, postgresMs] = await run.with(async () => {
+      const startAt = Date.now()
+      await Promise.all(mix.map(async (mail) => {
+        await sleep(Math.max(0, startAt + mail.arrivesMs - Date.now()))
+        noteDue(due, mail, await makeDue(sql, mail))
+      }))
+      await until(mix)
+      return startAt
+    })
+    const runnerMs = await runner.usage() - usedBefore
     if (profile !== null) await runner.profiled(`${profile}-runner.cpuprofile`)
-    return startAt
+    return { startAt, runnerMs, postgresMs }
   } finally {
     await runner.stop()
   }
 }
 
 /** A sender without a store of its own: due times are those of the mix. */
-const plain = (run: Bench, send: typeof fifoPool): Sender => async (sandbox, mix, due) => {
+const plain = (run: Bench, send: typeof fifoPool): Sender => async (sandbox, mix, due, warmUp) => {
+  await send(sandbox.url, warmUp, Date.now(), concurrency)
   await run.still()
   const startAt = Date.now()
   for (const mail of mix) noteDue(due, mail, startAt + mail.arrivesMs)
   await send(sandbox.url, mix, startAt, concurrency)
-  return startAt
+  return { startAt }
 }
+
+/** The same for all, of other mails and campaigns than the mix. */
+const warmUpMix = (n: number): Mix =>
+  randomMix(0, Math.ceil(n * warmUpPart), realtimePerSecond, concurrency).map((mail) => ({
+    ...mail,
+    id: `warm-${mail.id}`,
+    campaign: `warm-${mail.campaign}`
+  }))
 
 const measure = async (run: Bench, peer: string, sender: Sender, mix: Mix): Promise<Measurement> => {
   const folder = mkdtempSync(path.join(path.resolve(run.options.data), "sandbox-"))
   try {
     const sandbox = await startSandbox(folder, concurrency)
     const due: Due = new Map()
-    let startAt: number
+    let sending: Sending
     try {
-      startAt = await sender(sandbox, mix, due)
+      sending = await sender(sandbox, mix, due, warmUpMix(run.options.n))
     } finally {
       await sandbox.stop()
     }
-    const seen = testimony(folder, due, startAt, concurrency)
+    const seen = testimony(folder, due, sending.startAt, concurrency)
     const boundMs = lowerBoundMs(mix, concurrency)
+    const { postgresMs, runnerMs } = sending
+    const each = (ms: number) => Math.round(ms * 1000 / due.size)
     const measurement: Measurement = {
       peer,
       workload: "delivery",
@@ -101,6 +130,8 @@ const measure = async (run: Bench, peer: string, sender: Sender, mix: Mix): Prom
       polls: seen.polls,
       violations: seen.violations,
       duplicates: seen.duplicates,
+      ...(runnerMs !== undefined && { runner_us: each(runnerMs) }),
+      ...(postgresMs !== undefined && { postgres_us: each(postgresMs) }),
       ok: seen.mailed === due.size && seen.duplicates === 0 && seen.violations === 0
     }
     run.report.add(measurement)

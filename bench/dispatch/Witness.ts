@@ -72,6 +72,8 @@ export const testimony = (
   let [lists, polls, violations, endAt] = [0, 0, 0, startAt]
   for (const entry of entries) {
     const { at, n, t } = entry
+    // What the provider was asked before does not count.
+    if (at < startAt) continue
     if (t === "start") {
       if (entry.breach !== undefined) violations++
       else {

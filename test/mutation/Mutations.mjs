@@ -870,11 +870,19 @@ export const mutations = [
     id: "requests: a paused one's lists expire",
     rule: "G13",
     file: store,
-    find: "or deadline > shop_now() and ${ofRequest(\"delivery_list\", \"paused\")}))",
-    replace: "or ${ofRequest(\"delivery_list\", \"paused\")}))",
+    find: "and deadline > shop_now() and ${ofRequest(\"delivery_list\", \"paused\")} as paused",
+    replace: "and ${ofRequest(\"delivery_list\", \"paused\")} as paused",
     project: "integration",
     test: "packages/cluster/test/delivery/Requests.integration.test.ts",
     only: "also while they are paused"
+  },
+  {
+    id: "requests: what a paused one has uploaded counts for the day",
+    rule: "G9",
+    file: "packages/cluster/src/delivery/Unsent.ts",
+    find: "const day = besides(there, left)[cls]",
+    replace: "const day = besides(uploaded, left)[cls]",
+    ...unit("packages/cluster/test/delivery/Unsent.test.ts")
   },
   {
     id: "requests: one that is resumed does not go on resting",
@@ -997,7 +1005,7 @@ export const mutations = [
     id: "sweep: actors of other processes",
     rule: "R8",
     file: sweep,
-    find: ".filter((actor) => hosts(home(actor)))",
+    find: " || !hosts(home(actor))",
     replace: "",
     ...sweepTest("R8: leaves alone")
   },
@@ -1013,9 +1021,26 @@ export const mutations = [
     id: "sweep: what is no command",
     rule: "R10",
     file: sweep,
-    find: "own.length === 0 || !isCommand(command)",
-    replace: "own.length === 0",
+    find: " || !(known.has(command) || isCommand(command))",
+    replace: "",
     ...sweepTest("R10: what breaks the decider")
+  },
+  {
+    id: "sweep: one unit of an actor in a group",
+    rule: "R2",
+    file: sweep,
+    find: "own.get(actor) === command ? replies",
+    replace: "own.has(actor) ? replies",
+    ...sweepTest("asks each actor something of its own")
+  },
+  {
+    id: "members' relay: who does not go smoothly is told through the cell",
+    rule: "R18 R19",
+    file: "packages/cluster/src/delivery/MemberRelay.ts",
+    find: "known[index] = replies[n] !== null",
+    replace: "known[index] = true",
+    project: "integration",
+    test: "packages/cluster/test/delivery/MemberRelay.integration.test.ts"
   },
   {
     id: "sweep: another history of the store",

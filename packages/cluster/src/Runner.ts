@@ -140,7 +140,9 @@ const sources = Layer.unwrapEffect(
 
 /** One dispatcher per provider account, wherever the cluster puts it. */
 export const dispatcher = (settings: DispatcherSettings, render: Render) =>
-  Singleton.make(`dispatcher-${settings.account}`, runDispatcher({ settings, render, members: memberKind }))
+  Singleton.make(`dispatcher-${settings.account}`, runDispatcher({ settings, render, members: memberKind })).pipe(
+    Layer.provide(LocalCells.layer)
+  )
 
 /** Sends commands to actors, from any member. */
 export const client = ActorClientCluster.layer()

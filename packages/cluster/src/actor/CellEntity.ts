@@ -42,6 +42,14 @@ export class LocalCells extends Context.Tag("@hikyaku/cluster/LocalCells")<Local
   }))
 }
 
+/** What asks many actors of a kind that live in this process; null where it hosts none. */
+export const sweepOf = <State, Command, Reply, Event>(
+  local: Context.Tag.Service<LocalCells> | null,
+  kind: ActorKind<State, Command, Reply, Event>
+): Sweep<Command, Reply> | null =>
+  // Under the kind's name nobody but its own cells put it there.
+  (local?.sweeps.get(kind.name) as Sweep<Command, Reply> | undefined) ?? null
+
 const after = (ms: number, callback: () => void): () => void => {
   const timer = setTimeout(callback, ms)
   return () => clearTimeout(timer)

@@ -1,6 +1,6 @@
 /**
- * One command for many actors of this process, most of which are not in memory: a page of a run. They are loaded in one
- * query, decided in order, committed in one group, and forgotten again. It passes by the cells' queues and messages, which
+ * A command for each of many actors of this process, most of which are not in memory: a page of a run, or what became of a
+ * page of deliveries. They are loaded in one query, decided in order, committed in one group, and forgotten again. It passes by the cells' queues and messages, which
  * cost more than the decision does, and drives nobody out of their memory. What a cell promises holds here for the same
  * reason as between two runners: the fence. Who writes an actor meanwhile makes this unit stale, or finds its own so (R5);
  * nothing is answered before the commit has confirmed what it rests on (R1).
@@ -31,10 +31,18 @@ export interface SweepOptions<State, Command, Reply, Event> {
   readonly hosts: (cell: string) => boolean
 }
 
-/** Asks each actor; an answer per actor in their order, null where the actor is to be asked through its cell. */
+/** What one actor is asked. */
+export interface Asked<Command> {
+  readonly actor: string
+  readonly command: Command
+}
+
+/**
+ * Asks each actor; an answer per command in their order, null where it is to be sent to the actor's cell. An actor has one
+ * unit in a group, and of one that is asked several things only the first; the same again gets the same answer.
+ */
 export type Sweep<Command, Reply> = (
-  command: Command,
-  actors: ReadonlyArray<string>,
+  asks: ReadonlyArray<Asked<Command>>,
   /** Logical instant of a replay. */
   at: number
 ) => Effect.Effect<ReadonlyArray<Reply | null>>
@@ -52,19 +60,26 @@ export const makeSweep = <State, Command, Reply, Event>(
   { clock, generation, hosts, home, incarnation, journal, kind, monotonic }: SweepOptions<State, Command, Reply, Event>
 ): Sweep<Command, Reply> => {
   const isCommand = ParseResult.is(kind.command)
-  return (command, actors, at) => {
-    const own = [...new Set(actors)].filter((actor) => hosts(home(actor)))
-    if (own.length === 0 || !isCommand(command)) return Effect.succeed(actors.map(() => null))
+  return (asks, at) => {
+    const own = new Map<string, Command>()
+    // Mostly they are all asked the same: that is looked at once.
+    const known = new Set<Command>()
+    for (const { actor, command } of asks) {
+      if (own.has(actor) || !hosts(home(actor)) || !(known.has(command) || isCommand(command))) continue
+      known.add(command)
+      own.set(actor, command)
+    }
+    if (own.size === 0) return Effect.succeed(asks.map(() => null))
     return Effect.gen(function*() {
       const history = generation()
-      const stored = new Map((yield* journal.load(own)).map((each) => [each.actor, each]))
+      const stored = new Map((yield* journal.load([...own.keys()])).map((each) => [each.actor, each]))
       const replies = new Map<string, Reply>()
       const now = clock.logical() ? Math.max(clock.now(), at) : clock.now()
       const notAfter = clock.real() + deadlineDefault
       const decided: Array<Built<State>> = []
       const answers: Array<Reply> = []
       let since = monotonic()
-      for (const actor of own) {
+      for (const [actor, command] of own) {
         if (monotonic() - since >= sliceMax) {
           yield* giveWay
           since = monotonic()
@@ -94,7 +109,9 @@ export const makeSweep = <State, Command, Reply, Event>(
         CommitUnknown: () => Effect.succeed(new Map<string, Reply>()),
         JournalUnavailable: () => Effect.succeed(new Map<string, Reply>())
       }),
-      Effect.map((replies) => actors.map((actor) => replies.get(actor) ?? null))
+      Effect.map((replies) =>
+        asks.map(({ actor, command }) => own.get(actor) === command ? replies.get(actor) ?? null : null)
+      )
     )
   }
 }

@@ -90,6 +90,8 @@ export interface Overview {
    * or an earlier owner's that is not claimed yet.
    */
   readonly waiting: ReadonlyArray<OpenList>
+  /** Queued and uploaded ones of paused requests: they may go on on any day. */
+  readonly paused: ReadonlyArray<OpenList>
   /** ms of real time after which the first list's step is no longer put off; null when none is. */
   readonly wakeInMs: number | null
 }

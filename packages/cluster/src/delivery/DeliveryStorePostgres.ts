@@ -6,6 +6,7 @@ import { dueTopic, Nudge, owedTopic } from "../actor/Nudge.ts"
 import {
   DeliveryStore,
   doubtOf,
+  type DueGroup,
   expiriesMax,
   type Fact,
   factsMax,
@@ -27,6 +28,14 @@ interface ListRow extends Omit<OpenList, "state"> {
   readonly upload_id: string | null
   readonly send_id: string | null
   readonly reason: string | null
+}
+
+/** All that a look answers; null where there is nothing of the kind. */
+interface OverviewRow {
+  readonly now: number
+  readonly wait: number | null
+  readonly groups: ReadonlyArray<DueGroup> | null
+  readonly lists: ReadonlyArray<ListRow & { readonly ready: boolean; readonly paused: boolean }> | null
 }
 
 /** A delivery of a list just made, or the one row that says that there is none. */
@@ -110,32 +119,16 @@ export const make = Effect.gen(function*() {
 
   return DeliveryStore.of({
     overview: (by, channels, listSize) =>
-      Effect.all({
-        times: query<{ readonly now: number; readonly wait: number | null }>(text.now, [by.provider, by.epoch]),
-        groups: query<
-          { readonly class: OpenList["class"] } & Omit<OpenList, "state"> & {
-            readonly full: boolean
-            readonly size: number
-            readonly system: string
-          }
-        >(
-          text.groups,
-          [channels, listSize, groupsMax]
-        ),
-        lists: Effect.map(
-          query<ListRow & { readonly ready: boolean }>(text.openLists, [by.provider, by.epoch, listsMax]),
-          (rows) => ({
-            lists: rows.filter((row) => row.ready).map(openList),
-            waiting: rows.filter((row) => !row.ready).map(openList)
-          })
-        )
-      }, { concurrency: 3 }).pipe(
-        Effect.map(({ groups, lists, times: [time] }) => ({
-          groups,
-          ...lists,
-          now: time?.now ?? 0,
-          wakeInMs: time?.wait ?? null
-        }))
+      Effect.map(
+        query<OverviewRow>(text.overview, [by.provider, by.epoch, channels, listSize, groupsMax, listsMax]),
+        ([row]) => ({
+          groups: row?.groups ?? [],
+          lists: (row?.lists ?? []).filter(({ ready }) => ready).map(openList),
+          waiting: (row?.lists ?? []).filter(({ paused, ready }) => !ready && !paused).map(openList),
+          paused: (row?.lists ?? []).filter(({ paused }) => paused).map(openList),
+          now: row?.now ?? 0,
+          wakeInMs: row?.wait ?? null
+        })
       ),
 
     makeList: (by, id, key, listSize) =>

@@ -23,17 +23,16 @@ const refund = `refund as (
   on conflict (delivery) do nothing
 )`
 
-/** $1 provider, $2 epoch. The shop's instant, and ms until the first open list's step is no longer put off. */
-export const now = `select ${ms("shop_now()")} as now, (
-  select (extract(epoch from min(retry_at) - clock_timestamp()) * 1000)::float8 from delivery_list
+/** ms until the first open list's step is no longer put off. */
+const wait = `select (extract(epoch from min(retry_at) - clock_timestamp()) * 1000)::float8 from delivery_list
   where provider = $1 and epoch = $2 and status in ('queued', 'uploaded', 'sent', 'unknown')
-    and retry_at > clock_timestamp()) as wait`
+    and retry_at > clock_timestamp()`
 
 /**
  * The distinct groups of what is due, by jumping from one to the next in the index: the cost is that of the groups, not of
  * what is due. A group is represented by its delivery that has been due longest.
  */
-export const groups = `with recursive at as (select shop_now() as now),
+const groups = `with recursive at as (select shop_now() as now),
 step as (
   (select class, campaign, version, channel from delivery where status = 'due' and not held
     order by class, campaign, version, channel limit 1)
@@ -49,15 +48,15 @@ select s.class, s.campaign, s.version::float8 as version, s.channel, coalesce(q.
   ${ms("h.deadline")} as deadline, h.priority,
   exists (select from delivery f where f.status = 'due' and not f.held and f.class = s.class and f.campaign = s.campaign
     and f.version = s.version and f.channel = s.channel and f.not_before <= (select now from at)
-    order by f.not_before, f.id offset $2::integer - 1 limit 1) as full
+    order by f.not_before, f.id offset $4::integer - 1 limit 1) as full
 from step s cross join lateral (
   select not_before, deadline, priority from delivery d
   where d.status = 'due' and not d.held and d.class = s.class and d.campaign = s.campaign and d.version = s.version
     and d.channel = s.channel and d.not_before <= (select now from at)
   order by d.not_before, d.id limit 1) h
   left join mail_request q on q.id = substr(s.campaign, 2) and s.campaign like '@%'
-where s.channel = any($1::text[]) and (q.id is null or q.status in ('accepted', 'cancelled'))
-limit $3`
+where s.channel = any($3::text[]) and (q.id is null or q.status in ('accepted', 'cancelled'))
+limit $5`
 
 const listColumns =
   `id, campaign, version::float8 as version, class, channel, priority, status, doubtful, upload_id, send_id,
@@ -68,16 +67,24 @@ const listColumns =
  * `ready`: there is something to do for the list. The others are told where their messages are still to be sent, by whomever
  * they were made: who lists or uploads more has to count them.
  *
- * What a paused or cancelled request has asked for is not there to be worked on, but for what a paused one leaves behind: its
- * deadline ends it like any other.
+ * What a cancelled request has asked for is not there any more. What a paused one has asked for is `paused`: not there to be
+ * worked on, but to be counted, since it goes on when the request does; and its deadline ends it like any other.
  */
-export const openLists = `select ${listColumns}, s.ready from delivery_list cross join lateral (
-  select epoch = $2 and status <> 'uploading' and (retry_at is null or retry_at <= clock_timestamp()) as ready) s
+const openLists =
+  `select ${listColumns}, s.ready and not s.paused as ready, s.paused from delivery_list cross join lateral (
+  select epoch = $2 and status <> 'uploading' and (retry_at is null or retry_at <= clock_timestamp()) as ready,
+    status in ('queued', 'uploaded') and deadline > shop_now() and ${ofRequest("delivery_list", "paused")} as paused) s
 where provider = $1 and epoch <= $2 and status in ('queued', 'uploading', 'uploaded', 'sent', 'unknown')
   and (s.ready or status <> 'sent')
-  and not (status in ('queued', 'uploaded') and (${ofRequest("delivery_list", "cancelled")}
-    or deadline > shop_now() and ${ofRequest("delivery_list", "paused")}))
-order by not s.ready, class = 'batch', deadline limit $3`
+  and not (status in ('queued', 'uploaded') and ${ofRequest("delivery_list", "cancelled")})
+order by s.paused or not s.ready, class = 'batch', deadline limit $6`
+
+/**
+ * $1 provider, $2 epoch, $3 channels, $4 recipients from which on a group is full, $5 groups and $6 lists at most. One
+ * statement for all that a turn looks at: three cost three sessions their waking, many times a second.
+ */
+export const overview = `select ${ms("shop_now()")} as now, (${wait}) as wait,
+  (select json_agg(g) from (${groups}) g) as groups, (select json_agg(l) from (${openLists}) l) as lists`
 
 export const statusOf = `select id, status, attempt from delivery_list where id = any($1::text[])`
 

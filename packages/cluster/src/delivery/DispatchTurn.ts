@@ -4,25 +4,26 @@
  * crash leaves nothing worse than a slot that lapses or a list in doubt.
  * Lists are made, and begin, while the next turn goes on.
  */
+import type { DeliveryClass } from "@hikyaku/domain/delivery/Delivery"
 import {
   type Candidate,
   choose,
   type Credit,
   type DispatchInput,
-  latestStart,
   readyInput,
   settle,
   type Shares
 } from "@hikyaku/domain/delivery/Dispatch"
-import { listStep, mayHaveGone, slotOf } from "@hikyaku/domain/delivery/List"
-import { noCounts, type Operation } from "@hikyaku/domain/delivery/RateLimit"
+import { listStep, mayHaveGone } from "@hikyaku/domain/delivery/List"
+import { noCounts } from "@hikyaku/domain/delivery/RateLimit"
 import type { Speed } from "@hikyaku/domain/delivery/Request"
-import { Clock, Duration, Effect, FiberSet, Option, type Queue } from "effect"
+import { Clock, Duration, Effect, FiberSet, Option, Queue } from "effect"
 import { ShopClock } from "../actor/ShopClock.ts"
 import { DeliveryStore, expiriesMax, type OpenList, type Overview, type StoreFault } from "./DeliveryStore.ts"
 import type { DispatcherSettings } from "./DispatcherSettings.ts"
+import { makeCandidates } from "./ListCandidates.ts"
 import type { ListContents } from "./ListContent.ts"
-import { laneOf, makeListMaking } from "./ListMaking.ts"
+import { makeListMaking } from "./ListMaking.ts"
 import type { ListRequests, Work } from "./ListRequests.ts"
 import { Provider } from "./Provider.ts"
 import { type Ask, type DeskError, type Grant, neverStarted, type SlotDesk } from "./SlotDesk.ts"
@@ -30,21 +31,23 @@ import { makeStartingLine, type Ready } from "./StartingLine.ts"
 import { listSizeFor, mayList, mayUpload, slotsOf, unsentOf, withUpload } from "./Unsent.ts"
 
 /** How often due deliveries past their deadline are looked for, ms. */
-const expiryMs = 100
+const expiryMs = 250
 /** How often an idle dispatcher makes itself known to the Provider actor, ms; well below the silence that deposes it. */
 const signOfLifeMs = 4_000
-/** Added to a request's longest time when its slot is asked for, ms: for the clocks of both sides. */
-const slackMs = 250
 /** How often a stopping dispatcher tells which of its requests have ended, ms. */
 const tellMs = 50
 /** How long lists rest that could not begin, ms. */
 const faultMs = 200
 /** The part of its lease that a ready request's slot has left when another one is asked for. */
 const renewal = 0.5
+/** The part of the requests that are made ready ahead that supplies the places: no turn is made for the sake of one more. */
+const suppliedPart = 0.5
 
 export interface Turns {
   /** One turn; answers after how many ms the next one makes sense if nothing happens. */
   readonly turn: Effect.Effect<number, DeskError | StoreFault>
+  /** Waits until the next turn is worth it, and no longer than is good for realtime, which `told` says something of. */
+  readonly gathered: (told: Effect.Effect<unknown>) => Effect.Effect<void>
   /** Lists with a request that is ready or under way. */
   readonly busy: () => ReadonlyArray<string>
   /** Whether the last turn found nothing due, no list to work on, and nothing being made, ready or under way. */
@@ -70,18 +73,14 @@ export const makeTurns = (
     const shares: Shares = { batch: settings.batchShare, ageMs: settings.ageMs }
     const listSize = () =>
       listSizeFor(desk.limits(), Math.min(settings.listSize, promises.listSizeMax), requests.pace())
-    const endsWithinMs = Duration.toMillis(promises.requestTimeout) +
-      Duration.toMillis(promises.longestProcessingTime) +
-      slackMs
-    /** How long a send may be repeated with its key, ms: the repeat must be over by then. */
-    const repeatableMs = promises.retryKeyValidity === undefined
-      ? Number.POSITIVE_INFINITY
-      : Duration.toMillis(promises.retryKeyValidity) - Duration.toMillis(promises.requestTimeout)
-    /** What is left of that, ms; a send of which nobody knows when it began has nothing left. */
-    const repeatableFor = ({ sendAgeMs }: OpenList): number =>
-      repeatableMs === Number.POSITIVE_INFINITY ? repeatableMs : repeatableMs - (sendAgeMs ?? repeatableMs)
+    const { askOf, candidateOf, endsWithinMs, repeatableFor } = makeCandidates(
+      settings,
+      promises,
+      requests,
+      contents,
+      listSize
+    )
     let credit: Credit = noCounts
-    let asked = 0
     let isQuiet = false
     let expireAt = 0
     /** Real time before which asking for slots again is of no use, and by which the actor has to hear from here. */
@@ -92,16 +91,22 @@ export const makeTurns = (
     /** Counts what has happened that a look at the store may find, and when which list was last let go. */
     let news = 0
     const freedAt = new Map<string, number>()
-    const wakeUp = Effect.suspend(() => {
-      news++
-      return Effect.asVoid(wake.offer(undefined))
-    })
+    /** Ends the gathering of what happens. */
+    const hurry = yield* Queue.sliding<void>(1)
+    const isSupplied = () => line.all().length >= Math.max(1, desk.ahead() * suppliedPart)
+    const wakeUpFor = (cls: DeliveryClass) =>
+      Effect.suspend(() => {
+        news++
+        if (cls === "realtime" || !isSupplied()) hurry.unsafeOffer(undefined)
+        return Effect.asVoid(wake.offer(undefined))
+      })
+    const wakeUp = wakeUpFor("batch")
     const letGo = (list: string): void => {
       busy.delete(list)
       freedAt.set(list, news)
     }
 
-    const listing = yield* makeListMaking(settings, desk, requests, contents, shares, listSize, wakeUp, () => news)
+    const listing = yield* makeListMaking(settings, desk, requests, contents, shares, listSize, wakeUpFor, () => news)
     const line = yield* makeStartingLine(
       shares,
       desk.room,
@@ -154,58 +159,6 @@ export const makeTurns = (
         yield* desk.flush.pipe(Effect.interruptible, Effect.timeout(Duration.seconds(1)), Effect.ignore)
       })
     )
-
-    const candidateOf = (list: OpenList): Candidate | null => {
-      // The same for all that a list needs: at equal urgency what finishes work goes before what begins more.
-      const latest = latestStart(list.deadline, list.recipients, requests.pace().upload, listSize(), 1)
-      const one = (operation: Operation, deadline: number | null): Candidate => ({
-        id: list.id,
-        operation,
-        class: laneOf(list.class),
-        latestStart: latest,
-        deadline,
-        since: list.since,
-        priority: list.priority
-      })
-      switch (list.state.status) {
-        case "queued":
-          // Realtime that is being rendered keeps its place; batch waits outside.
-          return contents.get(list.id) === undefined &&
-              (laneOf(list.class) === "batch" || !contents.isPreparing(list.id))
-            ? null
-            : one("upload", list.deadline)
-        case "uploaded":
-          return one("send", list.deadline)
-        case "sent":
-          return one(
-            list.polls >= settings.pollsMax && list.polls % 2 === 0 && promises.reconciliation === "history"
-              ? "history"
-              : "status",
-            null
-          )
-        case "unknown":
-          return one("history", null)
-        default:
-          return null
-      }
-    }
-
-    const askOf = ({ class: cls, id, operation }: Candidate, list: OpenList): Ask<Work> => ({
-      slot: {
-        id: slotOf(
-          id,
-          operation,
-          list.state.attempt + (operation === "upload" || operation === "send" ? 1 : 0),
-          ++asked
-        ),
-        operation,
-        class: cls,
-        leaseMs: settings.leaseMs,
-        endsWithinMs,
-        ...(operation === "send" && { messages: list.recipients })
-      },
-      work: { list, operation }
-    })
 
     /** Asks for the slots of ready requests whose own have run out, or soon will; takes back what is past a deadline. */
     const renew = Effect.gen(function*() {
@@ -330,6 +283,7 @@ export const makeTurns = (
     })
     const turn = Effect.gen(function*() {
       isQuiet = false
+      yield* Queue.takeAll(hurry)
       const { nanos, overview, since } = yield* look
       const wall = clock.real()
       // What was let go meanwhile is not as it was when it was looked at.
@@ -404,6 +358,14 @@ export const makeTurns = (
 
     const turns: Turns = {
       turn,
+      gathered: (told) =>
+        Effect.suspend(() =>
+          isSupplied()
+            ? Effect.asVoid(
+              Effect.timeoutOption(Effect.raceFirst(Queue.take(hurry), told), Duration.millis(settings.gatherMs))
+            )
+            : Effect.void
+        ),
       busy: () => [...busy],
       isQuiet: () => isQuiet,
       speed: () => ({ ...requests.pace(), slots: slotsOf(desk.limits()), listSize: listSize() })

@@ -127,12 +127,15 @@ const reign = <State, Event>(options: DispatcherOptions<State, Event>) =>
     const turn = Effect.suspend(() => {
       const seen = topics.map((topic) => nudge?.told(topic) ?? 0)
       return Effect.map(step, (rest) => {
-        // Without being told it looks as often as when there is something to do; with plenty to do it is not told.
+        // Without being told it looks as often as when there is something to do.
         const restMs = nudge === null ? Math.min(rest, settings.idleMs) : rest
-        const woken = nudge === null || restMs <= settings.idleMs
-          ? Queue.take(wake)
-          : Effect.raceAll([Queue.take(wake), ...topics.map((topic, n) => nudge.beyond(topic, seen[n]!))])
-        return Effect.timeoutOption(woken, Duration.millis(Math.max(1, restMs)))
+        const told = nudge === null
+          ? Effect.never
+          : Effect.raceAll(topics.map((topic, n) => nudge.beyond(topic, seen[n]!)))
+        return Effect.zipRight(
+          turns.gathered(told),
+          Effect.timeoutOption(Effect.raceFirst(Queue.take(wake), told), Duration.millis(Math.max(1, restMs)))
+        )
       })
     })
     // Whoever is to go dispatches on until the next one has taken over, which may take it seconds: else nobody would. That

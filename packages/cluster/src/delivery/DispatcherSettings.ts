@@ -33,6 +33,11 @@ export interface DispatcherSettings {
    * or when time alone makes something due, ms.
    */
   readonly quietMs: number
+  /**
+   * How long turns gather what happens while the places are supplied, ms, unless realtime is concerned: a turn costs the same
+   * for one request's end as for many.
+   */
+  readonly gatherMs: number
   /** First and longest wait before a send's status is asked (again), ms; doubled in between. */
   readonly statusFirstMs: number
   readonly statusMaxMs: number
@@ -68,6 +73,7 @@ export const dispatcherDefaults: Omit<DispatcherSettings, "account" | "channels"
   leaseMs: 2_000,
   idleMs: 50,
   quietMs: 500,
+  gatherMs: 25,
   statusFirstMs: 250,
   statusMaxMs: 10_000,
   pollsMax: 20,

@@ -19,8 +19,8 @@ const makingMax = 2
 const renderingMax = 2
 /** Lists made before a slot is free for them, by requests that are made ready ahead of their turn. */
 const aheadPart = 0.5
-/** How long a group rests of which nothing can be listed, ms. */
-const groupRestMs = 500
+/** How long a group rests of which nothing can be listed, ms: somebody waits for what is realtime. */
+export const groupRestMs: Readonly<Record<DeliveryClass, number>> = { realtime: 50, batch: 500 }
 
 /** An order's own messages go with realtime, ahead of batch. */
 export const laneOf = (cls: MessageClass): DeliveryClass => cls === "batch" ? "batch" : "realtime"
@@ -34,7 +34,7 @@ const unlimited = { realtime: null, batch: null }
 const groupId = (group: DueGroup): string => `${group.class}/${group.campaign}/${group.version}/${group.channel}`
 
 /**
- * `wakeUp` is called when something was made beside the turns; `news` counts what has happened that a look at the store may
+ * `wakeUp` is called when something of a class was made beside the turns; `news` counts what has happened that a look at the store may
  * find, `wakeUp` included.
  */
 export const makeListMaking = (
@@ -44,7 +44,7 @@ export const makeListMaking = (
   contents: ListContents,
   shares: Shares,
   listSizeNow: () => number,
-  wakeUp: Effect.Effect<void>,
+  wakeUp: (cls: DeliveryClass) => Effect.Effect<void>,
   news: () => number
 ) =>
   Effect.gen(function*() {
@@ -125,7 +125,10 @@ export const makeListMaking = (
         madeAt.set(list, news())
         served.set(group.system, (served.get(group.system) ?? 0) + 1)
         // A turn that looks before its content is there shall at least not make another one in its place.
-        yield* FiberSet.run(beside, Effect.zipRight(prepare(list, contents.prepare(list, deliveries)), wakeUp))
+        yield* FiberSet.run(
+          beside,
+          Effect.zipRight(prepare(list, contents.prepare(list, deliveries)), wakeUp(laneOf(list.class)))
+        )
         return list.recipients + refused
       })
 
@@ -146,7 +149,7 @@ export const makeListMaking = (
           if (budget.left !== null) budget.left += Math.max(0, size - taken)
           isFull = taken >= size
           // Nothing to list and nothing to close: all of it waits for something else, such as a paused run.
-          if (made === 0 && taken === 0) resting.set(id, wall + groupRestMs)
+          if (made === 0 && taken === 0) resting.set(id, wall + groupRestMs[laneOf(group.class)])
         }
         listedAt.set(id, news())
       })
@@ -167,7 +170,7 @@ export const makeListMaking = (
           work.pipe(
             Effect.catchAll((fault) => Effect.logWarning("Lists could not be made; it will be tried again", fault)),
             Effect.ensuring(Effect.sync(() => making.delete(cls))),
-            Effect.zipRight(wakeUp)
+            Effect.zipRight(wakeUp(cls))
           )
         ))
       })
@@ -193,7 +196,10 @@ export const makeListMaking = (
         }
         for (const list of lists) {
           if (list.state.status === "queued" && contents.isWanting(list.id)) {
-            yield* FiberSet.run(beside, Effect.zipRight(prepare(list, contents.prepare(list)), wakeUp))
+            yield* FiberSet.run(
+              beside,
+              Effect.zipRight(prepare(list, contents.prepare(list)), wakeUp(laneOf(list.class)))
+            )
           }
         }
       })

@@ -5,12 +5,19 @@
  */
 import type { Channel } from "@hikyaku/domain/marketing/Event"
 import type { MemberCommand, MemberReply } from "@hikyaku/domain/marketing/Member"
-import { Duration, Effect, Either, Option } from "effect"
+import { Array as Arr, Duration, Effect, Either, Option } from "effect"
 import { ActorClient } from "../actor/ActorClient.ts"
 import type { ActorKind } from "../actor/ActorKind.ts"
+import { LocalCells, sweepOf } from "../actor/CellEntity.ts"
 import { clockTopic, Nudge, owedTopic } from "../actor/Nudge.ts"
+import { ShopClock } from "../actor/ShopClock.ts"
 import { DeliveryStore, type Fact, factsMax, heldMax } from "./DeliveryStore.ts"
 
+/**
+ * Members of this process that are told at a time, past their cells: about as much as takes the thread for 10 ms, in which
+ * nobody sees a provider's answer.
+ */
+const sweptMax = 100
 /** How long the relay rests after a fault, ms. */
 const faultMs = 500
 /**
@@ -61,18 +68,38 @@ export const makeRelay = <State, Event>(
     const store = yield* DeliveryStore
     const client = yield* ActorClient
     const nudge = Option.getOrNull(yield* Effect.serviceOption(Nudge))
+    const clock = yield* ShopClock
+    const local = Option.getOrNull(yield* Effect.serviceOption(LocalCells))
+
+    /** Whether each fact's member knows of it now. */
+    const apply = (facts: ReadonlyArray<Fact>) =>
+      Effect.gen(function*() {
+        const asks = facts.map((fact) => ({ actor: fact.member, command: commandOf(fact) }))
+        const known = asks.map(() => false)
+        const sweep = sweepOf(local, kind)
+        if (sweep !== null) {
+          for (const part of Arr.chunksOf(asks.map((ask, index) => ({ ...ask, index })), sweptMax)) {
+            const replies = yield* sweep(part, clock.now())
+            for (const [n, { index }] of part.entries()) known[index] = replies[n] !== null
+          }
+        }
+        // Members of other processes, of whom there is more than one fact, or who did not go smoothly.
+        const left = asks.flatMap((ask, index) => known[index] === true ? [] : [{ ...ask, index }])
+        if (left.length > 0) {
+          const replies = yield* client.sendAll(kind, left.map(({ actor, command }) => ({ actor, command })))
+          for (const [n, { index }] of left.entries()) {
+            const reply = replies[n]
+            known[index] = reply !== undefined && Either.isRight(reply)
+          }
+        }
+        return known
+      })
 
     const tell = Effect.gen(function*() {
       const facts = yield* store.facts
       if (facts.length === 0) return 0
-      const replies = yield* client.sendAll(
-        kind,
-        facts.map((fact) => ({ actor: fact.member, command: commandOf(fact) }))
-      )
-      const marks = facts.map((fact, index) => {
-        const reply = replies[index]
-        return { fact, applied: reply !== undefined && Either.isRight(reply) }
-      })
+      const known = yield* apply(facts)
+      const marks = facts.map((fact, index) => ({ fact, applied: known[index] === true }))
       yield* store.relayed(marks)
       return marks.filter((mark) => mark.applied).length
     })

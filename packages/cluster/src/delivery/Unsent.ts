@@ -36,10 +36,14 @@ export const listSizeFor = (
   return listSizeOf(limits.messages, wanted, listsPerSecond)
 }
 
-/** Messages in lists that are not sent, by class: all of them, and those that are at the provider. */
+/**
+ * Messages in lists that are not sent, by class: all of them, those that are at the provider and go out soon, and those that
+ * are there while their request is paused.
+ */
 export interface Unsent {
   readonly listed: Record<DeliveryClass, number>
   readonly uploaded: Record<DeliveryClass, number>
+  readonly paused: Record<DeliveryClass, number>
 }
 /**
  * Counts every list whose send is not granted yet, also those that are put off: what is left of a day is left for them.
@@ -47,11 +51,15 @@ export interface Unsent {
  * made after it was read.
  */
 export const unsentOf = (
-  { lists, waiting }: Pick<Overview, "lists" | "waiting">,
+  { lists, paused, waiting }: Pick<Overview, "lists" | "waiting" | "paused">,
   uploading: ReadonlyMap<string, OpenList>,
   made: Iterable<OpenList> = []
 ): Unsent => {
-  const unsent: Unsent = { listed: { realtime: 0, batch: 0 }, uploaded: { realtime: 0, batch: 0 } }
+  const unsent: Unsent = {
+    listed: { realtime: 0, batch: 0 },
+    uploaded: { realtime: 0, batch: 0 },
+    paused: { realtime: 0, batch: 0 }
+  }
   const counted = new Set<string>()
   const add = ({ class: cls, id, recipients }: OpenList, uploaded: boolean) => {
     if (counted.has(id)) return
@@ -72,6 +80,10 @@ export const unsentOf = (
     // One that is further than that does not count as made.
     else counted.add(list.id)
   }
+  for (const list of paused) {
+    if (list.state.status === "uploaded" && !counted.has(list.id)) unsent.paused[laneOf(list.class)] += list.recipients
+    add(list, false)
+  }
   for (const list of made) add(list, false)
   return unsent
 }
@@ -88,12 +100,19 @@ export const mayList = ({ listed }: Unsent, left: LeftOfDay): LeftOfDay => besid
 
 /**
  * Whether a queued list may be uploaded: what is uploaded and cannot be sent yet has given its place in the order away, and
- * no more is uploaded than the day leaves, however much was listed.
+ * no more is uploaded than the day leaves, however much was listed. What is paused counts for the day, of which it may need
+ * its part; the pace of the others does not wait for it.
  */
-export const mayUpload = ({ uploaded }: Unsent, { messages }: Limits, left: LeftOfDay, list: OpenList): boolean => {
+export const mayUpload = (
+  { paused, uploaded }: Unsent,
+  { messages }: Limits,
+  left: LeftOfDay,
+  list: OpenList
+): boolean => {
   const cls = laneOf(list.class)
   const perSecond = messages?.perSecond ?? null
-  const day = besides(uploaded, left)[cls]
+  const there = { realtime: uploaded.realtime + paused.realtime, batch: uploaded.batch + paused.batch }
+  const day = besides(there, left)[cls]
   return (perSecond === null || uploaded[cls] < perSecond * uploadedSeconds) && (day === null || list.recipients <= day)
 }
 

@@ -16,9 +16,9 @@ import {
   type MemberReply,
   type Terms
 } from "@hikyaku/domain/marketing/Member"
-import { Array as Arr, type Context, Duration, Effect, Either, Option } from "effect"
+import { Array as Arr, Duration, Effect, Either, Option } from "effect"
 import { ActorClient } from "../actor/ActorClient.ts"
-import { LocalCells } from "../actor/CellEntity.ts"
+import { LocalCells, sweepOf } from "../actor/CellEntity.ts"
 import { ShopClock } from "../actor/ShopClock.ts"
 import type { Sweep } from "../actor/Sweep.ts"
 import { campaignKind } from "./CampaignActor.ts"
@@ -97,11 +97,6 @@ interface Asked {
   readonly rejected: Readonly<Record<string, number>>
 }
 
-/** How members of this very process are asked, if it hosts any. */
-const sweepOf = (local: Context.Tag.Service<LocalCells> | null): Sweep<MemberCommand, MemberReply> | null =>
-  // Under the kind's name nobody but its own cells put it there.
-  (local?.sweeps.get(memberKind.name) as Sweep<MemberCommand, MemberReply> | undefined) ?? null
-
 const together = (parts: ReadonlyArray<Asked>, before: Asked["rejected"]): Asked => {
   const rejected: Record<string, number> = { ...before }
   let accepted = 0
@@ -168,7 +163,7 @@ export const makeWith = (limits: RunLimits) =>
         while (replies.length < members.length) {
           const narrow = givesWay && crowded()
           const part = members.slice(replies.length, narrow ? replies.length + crowdedSize : members.length)
-          const asked = sweep(command, part, clock.now())
+          const asked = sweep(part.map((actor) => ({ actor, command })), clock.now())
           for (const reply of yield* narrow ? oneAtATime.withPermits(1)(asked) : asked) replies.push(reply)
         }
         return replies
@@ -185,7 +180,7 @@ export const makeWith = (limits: RunLimits) =>
           else count(reply._tag === "Rejected" ? reply.reason : reply._tag)
         }
         let open = members
-        const sweep = sweepOf(local)
+        const sweep = sweepOf(local, memberKind)
         if (sweep !== null) {
           const replies = yield* swept(sweep, command, members, givesWay)
           for (const reply of replies) if (reply !== null) countReply(reply)

@@ -18,7 +18,7 @@ interface Opening {
 const open = (store: MemoryStore, opening: Opening = {}) =>
   Effect.map(Journal, (journals) => {
     const journal = journals.of(counterKind)
-    return makeSweep({
+    const sweep = makeSweep({
       kind: counterKind,
       journal: opening.journal?.(journal) ?? journal,
       generation: journals.generation,
@@ -32,6 +32,11 @@ const open = (store: MemoryStore, opening: Opening = {}) =>
       home: opening.home ?? (() => "c0"),
       hosts: opening.hosts ?? (() => true)
     })
+    return Object.assign(
+      (command: CounterCommand, actors: ReadonlyArray<string>, at: number) =>
+        sweep(actors.map((actor) => ({ actor, command })), at),
+      { each: sweep }
+    )
   }).pipe(Effect.provide(memory(store)))
 
 const freshStore = () => {
@@ -55,6 +60,22 @@ describe("a sweep", () => {
       expect(actorsOf(store).get("a")?.fence).toEqual({ version: 2, writer: "sweep", cell: "c0", epoch: 0 })
       expect(store.table(counterKind.name, "counter_item").size).toBe(5)
       expect(yield* sweep(add("z"), [], start)).toEqual([])
+    }))
+
+  it.effect("asks each actor something of its own; of one that is asked several things, the first", () =>
+    Effect.gen(function*() {
+      const store = freshStore()
+      const sweep = yield* open(store)
+      const asks = [
+        { actor: "a", command: add("x", 1) },
+        { actor: "b", command: add("x", 2) },
+        { actor: "a", command: add("y", 4) },
+        { actor: "c", command: { _tag: "Throw" as const } },
+        { actor: "d", command: add("x", 8) }
+      ]
+      expect(yield* sweep.each(asks, start)).toEqual([added(1), added(2), null, null, added(8)])
+      expect(store.commits).toBe(1)
+      expect([totalOf(store, "a"), totalOf(store, "b"), totalOf(store, "d")]).toEqual([1, 2, 8])
     }))
 
   it.effect("R5: an actor's cell finds out what was decided in a sweep, and a sweep what its cell decided", () =>

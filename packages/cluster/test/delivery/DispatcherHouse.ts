@@ -212,7 +212,10 @@ export const inHouse = <A, E>(
     return yield* test.pipe(Effect.provide(layer), Logger.withMinimumLogLevel(LogLevel.Error))
   })
 
-type Services = Layer.Layer.Success<typeof clockLayer> | Layer.Layer.Success<ReturnType<typeof layerMemory>>
+type Services =
+  | Layer.Layer.Success<typeof clockLayer>
+  | Layer.Layer.Success<typeof journalLayer>
+  | Layer.Layer.Success<ReturnType<typeof layerMemory>>
 
 /** A dispatcher in the background; ends with the scope, or when it is interrupted. */
 export const dispatch = (patch: Partial<DispatcherSettings> = {}) =>

@@ -2,9 +2,22 @@ import { SqlClient } from "@effect/sql"
 import { it } from "@effect/vitest"
 import { clockTopic, dueTopic, Nudge, owedTopic } from "@hikyaku/cluster/actor/Nudge"
 import { layer as requestStore, RequestStore } from "@hikyaku/cluster/delivery/RequestStore"
+import { unbounded } from "@hikyaku/domain/delivery/RateLimit"
 import { Effect, Option } from "effect"
 import { describe, expect } from "vitest"
-import { batchOf, calm, consider, dispatch, inHouse, pollUntil, tally } from "./DispatcherHouse.ts"
+import {
+  batchOf,
+  calm,
+  consider,
+  count,
+  dispatch,
+  exactlyOnce,
+  inHouse,
+  pollUntil,
+  quiet,
+  report,
+  tally
+} from "./DispatcherHouse.ts"
 
 const hour = 3_600_000
 
@@ -64,4 +77,30 @@ describe("a dispatcher with nothing to do", () => {
         yield* tells(store.retry("unknown", Date.now()))
       }).pipe(Effect.provide(requestStore))
     ), 60_000)
+})
+
+describe("a dispatcher whose places are supplied", () => {
+  it.scopedLive(
+    "gathers what happens, but not what realtime waits for, nor until a place is empty (G11, G12)",
+    () =>
+      inHouse(
+        {
+          nudges: true,
+          settings: { concurrency: { ...unbounded, total: 2 }, latency: { _tag: "Fixed", ms: 60 } }
+        },
+        Effect.gen(function*() {
+          yield* consider(batchOf(200))
+          // It would gather for an hour: whatever goes on does so for one of these two reasons.
+          yield* dispatch({ gatherMs: hour })
+          yield* pollUntil(report, (seen) => seen.sends > 0)
+          yield* consider([{ run: "now", member: "quick", class: "realtime" }])
+          yield* quiet
+          expect(yield* tally).toEqual({ sent: 201 })
+          yield* exactlyOnce(201)
+          const later = "sent_at > (select sent_at from delivery where id = 'now:quick')"
+          expect(yield* count("delivery", later)).toBeGreaterThan(100)
+        })
+      ),
+    60_000
+  )
 })

@@ -4,7 +4,7 @@ import { layerTest as clockLayer } from "@hikyaku/cluster/actor/ShopClock"
 import { DeliveryStore, type DueGroup, type MadeList } from "@hikyaku/cluster/delivery/DeliveryStore"
 import { dispatcherDefaults } from "@hikyaku/cluster/delivery/DispatcherSettings"
 import type { ListContents } from "@hikyaku/cluster/delivery/ListContent"
-import { makeListMaking } from "@hikyaku/cluster/delivery/ListMaking"
+import { groupRestMs, makeListMaking } from "@hikyaku/cluster/delivery/ListMaking"
 import type { ListRequests, Work } from "@hikyaku/cluster/delivery/ListRequests"
 import type { SlotDesk } from "@hikyaku/cluster/delivery/SlotDesk"
 import { noCounts, unbounded } from "@hikyaku/domain/delivery/RateLimit"
@@ -14,10 +14,15 @@ import { describe, expect } from "vitest"
 const listSize = 10
 const places = 8
 
-const due = (campaign: string, full: boolean, system = ""): DueGroup => ({
+const due = (
+  campaign: string,
+  full: boolean,
+  system = "",
+  cls: "batch" | "realtime" | "transactional" = "batch"
+): DueGroup => ({
   campaign,
   version: 1,
-  class: "batch",
+  class: cls,
   channel: "mail",
   since: 0,
   priority: 0,
@@ -105,11 +110,11 @@ const stage = Effect.gen(function*() {
     contents,
     { batch: 0.2, ageMs: 60_000 },
     () => listSize,
-    wakeUp,
+    () => wakeUp,
     () => news
   ).pipe(Effect.provide(Layer.merge(store, clockLayer)))
   return {
-    make: (groups: ReadonlyArray<DueGroup>, since = news) => listing.make(groups, [], 0, 0, since),
+    make: (groups: ReadonlyArray<DueGroup>, since = news, wall = 0) => listing.make(groups, [], wall, 0, since),
     next: Queue.take(calls),
     /** Calls that the test has not seen, once whatever can go on has gone on. */
     more: Effect.zipRight(Effect.yieldNow({ priority: 1 }), Queue.size(calls)),
@@ -156,6 +161,29 @@ describe("a group of which nothing can be listed", () => {
         yield* woken
         yield* make([due("c", false)])
         expect(yield* more).toBe(0)
+      })
+    ))
+
+  it.scoped("rests for a short time where somebody waits for it (G11)", () =>
+    staged(({ make, more, next, news, woken }) =>
+      Effect.gen(function*() {
+        const groups = [
+          due("now", false, "", "realtime"),
+          due("order", false, "", "transactional"),
+          due("batch", false)
+        ]
+        yield* make(groups)
+        for (const _ of groups) yield* Effect.flatMap(next, (call) => call.answer(0))
+        // Either class tells that its lists are made.
+        yield* Effect.zipRight(woken, woken)
+        yield* make(groups, news(), groupRestMs.realtime - 1)
+        expect(yield* more).toBe(0)
+        yield* make(groups, news(), groupRestMs.realtime)
+        const again = [yield* next, yield* next]
+        expect(again.map(({ campaign }) => campaign).toSorted()).toEqual(["now", "order"])
+        expect(yield* more).toBe(0)
+        yield* make(groups, news(), groupRestMs.batch)
+        expect((yield* next).campaign).toBe("batch")
       })
     ))
 

@@ -1,7 +1,7 @@
 /** Requests of other systems on their way out: who gets them, when, and what can still be taken back. */
 import { SqlClient } from "@effect/sql"
 import { it } from "@effect/vitest"
-import { DeliveryStore } from "@hikyaku/cluster/delivery/DeliveryStore"
+import { DeliveryStore, type OpenList } from "@hikyaku/cluster/delivery/DeliveryStore"
 import { layer as requestLayer, type Line, RequestStore } from "@hikyaku/cluster/delivery/RequestStore"
 import { SandboxControl } from "@hikyaku/cluster/delivery/sandbox/SandboxControl"
 import { unbounded } from "@hikyaku/domain/delivery/RateLimit"
@@ -193,6 +193,37 @@ describe("requests of other systems (MAIL-1, G10, R19)", () => {
         expect([expired + sent, rest]).toEqual([100, {}])
         expect(yield* count("delivery_list", "status in ('queued', 'uploaded')")).toBe(0)
         yield* exactlyOnce(sent)
+      })
+    ))
+
+  it.scopedLive("are counted while they are paused: what they have listed and uploaded may need its part of a day", () =>
+    inHouse(
+      calm,
+      Effect.gen(function*() {
+        const store = yield* DeliveryStore
+        const by = { provider: "mail-account", owner: "o", epoch: 1 }
+        const look = store.overview(by, ["mail"], 10)
+        const states = (lists: ReadonlyArray<OpenList>) => lists.map(({ state }) => state.status)
+        const seen = Effect.map(look, ({ lists, paused, waiting }) => [states(lists), states(paused), states(waiting)])
+        yield* ask({ id: "r" }, addresses(4).map(lineOf))
+        const [group] = (yield* look).groups
+        if (group === undefined) return yield* Effect.dieMessage("the request is not due")
+        yield* store.makeList(by, "l-1", group, 10)
+        expect(yield* seen).toEqual([["queued"], [], []])
+        yield* move("r", "accepted", "paused")
+        expect(yield* seen).toEqual([[], ["queued"], []])
+        yield* move("r", "paused", "accepted")
+        yield* store.begin(by, [{ id: "l-1", state: { status: "queued", attempt: 0 } }])
+        yield* store.change({
+          id: "l-1",
+          from: { status: "uploading", attempt: 1 },
+          to: { status: "uploaded", attempt: 1, uploadId: "u" }
+        })
+        expect(yield* seen).toEqual([["uploaded"], [], []])
+        yield* move("r", "accepted", "paused")
+        expect(yield* seen).toEqual([[], ["uploaded"], []])
+        yield* move("r", "paused", "cancelled")
+        expect(yield* seen).toEqual([[], [], []])
       })
     ))
 

@@ -3,6 +3,7 @@ import { describe, expect, layer } from "@effect/vitest"
 import { ActorClient } from "@hikyaku/cluster/actor/ActorClient"
 import { LocalCells } from "@hikyaku/cluster/actor/CellEntity"
 import { Intake, limitsDefault } from "@hikyaku/cluster/actor/Intake"
+import type { Asked } from "@hikyaku/cluster/actor/Sweep"
 import { campaignKind } from "@hikyaku/cluster/marketing/CampaignActor"
 import { memberKind } from "@hikyaku/cluster/marketing/MemberActor"
 import { makeWith } from "@hikyaku/cluster/marketing/RunWorker"
@@ -81,8 +82,9 @@ describe("RunWorker beside others (R23)", () => {
             // Asks nobody: all of them are then asked through their cells.
             sweeps: new Map([[
               memberKind.name,
-              (_: never, members: ReadonlyArray<string>) =>
+              (asks: ReadonlyArray<Asked<never>>) =>
                 Effect.gen(function*() {
+                  const members = asks.map(({ actor }) => actor)
                   asked.push(members)
                   if (++under > 1) asked.push(["two at once"])
                   yield* Effect.yieldNow()
