@@ -35,10 +35,6 @@ export class ReplayClock extends Context.Tag("@hikyaku/server/demo/ReplayClock")
   readonly begin: (at: number) => Effect.Effect<void, SqlError.SqlError>
   /** Moves the instant on; never back. Answers the instant. */
   readonly advance: (at: number) => Effect.Effect<number, SqlError.SqlError>
-  /**
-   * Moves on towards `at`, as far as nothing that is under way falls behind by more than `behindMax` (ms). Answers the instant.
-   */
-  readonly follow: (at: number, behindMax: number) => Effect.Effect<number, SqlError.SqlError | PipelineStuck>
   /** What is left to do now. */
   readonly backlog: Effect.Effect<Backlog, SqlError.SqlError>
   /** Waits until there is nothing left to do at the shop's instant. */
@@ -137,46 +133,8 @@ const make = Effect.gen(function*() {
       union all select min(not_before) from delivery where status = 'due' and not_before > (select shop_now())
     ) d`.pipe(Effect.map((rows) => rows[0]?.due ?? null))
 
-  /**
-   * The earliest instant to which something belongs that is under way: an event not judged yet, a run that has begun, a
-   * delivery that could go out or is going, an outcome that its member does not know; null: nothing is.
-   */
-  const oldest = sql<
-    { readonly at: number | null }
-  >`select (extract(epoch from min(at)) * 1000)::float8 as at from (
-      select to_timestamp(min((h ->> 'at')::float8) / 1000) as at
-        from outbox o cross join lateral jsonb_array_elements(o.happenings) h
-      union all select min(l.at) from event_partition p
-        join consumer_offset c on c.partition = p.partition and c.consumer = 'judge'
-        cross join lateral (select min(e.at) as at from event_log e
-          where e.partition = p.partition and e."offset" > c."offset") l
-      union all select min(coalesce(begins_at, started_at)) from run
-        where status = 'running' and (begins_at is null or begins_at <= (select shop_now()))
-      union all select min(not_before) from delivery where status = 'due' and not_before <= (select shop_now())
-      union all select min(d.not_before) from delivery_list l join delivery d on d.list_id = l.id
-        where l.status not in ('completed', 'failed', 'expired')
-      union all select min(at) from delivery_refund where relayed_at is null
-      union all select min(at) from delivery_sent where relayed_at is null
-    ) o`.pipe(Effect.map((rows) => rows[0]?.at ?? null))
-
-  const monotonic = Effect.map(Clock.currentTimeNanos, (nanos) => Number(nanos) / 1e6)
-  /** The instant at which the clock is held up by what is under way, and since when, real ms. */
-  let held = { instant: Number.NaN, since: 0 }
-
-  const follow = (at: number, behindMax: number) =>
-    Effect.gen(function*() {
-      const open = yield* oldest
-      const instant = yield* advance(open === null ? at : Math.min(at, open + behindMax))
-      const now = yield* monotonic
-      if (instant >= at || instant !== held.instant) held = { instant, since: now }
-      else if (now - held.since > Duration.toMillis(stuckAfter)) {
-        const waitsFor = describeBacklog(yield* backlog)
-        return yield* new PipelineStuck({ instant, waitedMs: now - held.since, waitsFor })
-      }
-      return instant
-    })
-
   const settle = Effect.gen(function*() {
+    const monotonic = Effect.map(Clock.currentTimeNanos, (nanos) => Number(nanos) / 1e6)
     let before = ""
     let movedAt = yield* monotonic
     let rest = lookFirst
@@ -210,7 +168,7 @@ const make = Effect.gen(function*() {
 
   const end = Effect.asVoid(sql`update shop_clock set mode = 'real', instant = null`)
 
-  return ReplayClock.of({ begin, advance, follow, backlog, settle, pass, end })
+  return ReplayClock.of({ begin, advance, backlog, settle, pass, end })
 })
 
 export const layer: Layer.Layer<ReplayClock, never, SqlClient.SqlClient> = Layer.effect(ReplayClock, make)

@@ -1,28 +1,22 @@
 /**
  * Drives a replay through the shop: openings, then stretch after stretch of steps, many under way at once in the order that
- * `ReplayOrder` demands, and the clock along with them. While a stretch is under way the clock follows the oldest step that
- * is not answered yet, so that no step finds it ahead of its own time and timers fire in between; no step is sent long
- * before the clock comes to it, and the clock leaves nothing far behind that the steps have set off.
+ * `ReplayOrder` demands, and the clock along with them. While a stretch is under way the clock stands at the oldest step
+ * that is not answered yet, so that no step finds it ahead of its own time and timers fire in between.
  */
 import { SqlClient, type SqlError } from "@effect/sql"
 import { Hikyaku } from "@hikyaku/domain/api/Client"
 import type { SourceId } from "@hikyaku/domain/Identifier"
 import type { Event } from "@hikyaku/domain/marketing/Event"
 import { isOpening, openingEvents, type Step } from "@hikyaku/domain/replay/Step"
-import { Array as Arr, Deferred, Duration, Effect, FiberId, Option, Schedule, Stream } from "effect"
+import { Deferred, Duration, Effect, FiberId, Option, Schedule, Stream } from "effect"
 import type { PipelineStuck, StepFailed } from "./DemoError.ts"
-import { type GateLimits, makeGates } from "./Gates.ts"
 import { makeCalls, type Seen } from "./ReplayCalls.ts"
 import { ReplayClock } from "./ReplayClock.ts"
 import { chainsOf, endsBefore, orderOf, type StretchLimits } from "./ReplayOrder.ts"
 import { makeTurns } from "./Turns.ts"
 
-/** A stretch ends where nothing happens for an hour; and is bounded in its steps. */
-export const stretchLimits: StretchLimits = { pauseMs: 3_600_000, stepsMax: 8_000 }
-/** A step is sent at most two hours before the clock comes to it, with the others of its half hour. */
-export const gateLimits: GateLimits = { intervalMs: 1_800_000, aheadMax: 7_200_000 }
-/** How far behind the clock anything may be that is under way, logical ms: below the two hours that the hastiest messages have. */
-const behindMax = 5_400_000
+/** A stretch is two hours of the logical clock, well below the time that messages have; and bounded in its steps. */
+export const stretchLimits: StretchLimits = { lengthMs: 7_200_000, stepsMax: 5_000 }
 /** Calls under way at one time. */
 const callsMax = 256
 /** How often the clock follows the steps, real time: each move wakes every process, and makes it look what is due. */
@@ -146,7 +140,7 @@ export const makeDriver = (source: SourceId) =>
     const moveTo = (at: number) => Effect.map(clock.advance(at), (instant) => state.instant = instant)
 
     /** Openings in parts, so that the log does not run far ahead of those who work it off. */
-    const fill = (steps: ReadonlyArray<Step>) =>
+    const open = (steps: ReadonlyArray<Step>) =>
       Effect.gen(function*() {
         const events: Array<Event> = steps.flatMap((step) => (isOpening(step) ? openingEvents(step, source) : []))
         for (let from = 0; from < events.length; from += openingsMax) {
@@ -175,13 +169,10 @@ export const makeDriver = (source: SourceId) =>
         const await_ = (deferreds: ReadonlyArray<Deferred.Deferred<void>>, place: number) =>
           place < 0 ? Effect.void : Deferred.await(deferreds[place]!)
 
-        const gates = makeGates(steps.map(({ at }) => at), gateLimits)
-
         const single = (step: Step, place: number) => {
           const where = places[place]
           if (where?._tag !== "Single") return Effect.void
-          return gates.letGo(step.at).pipe(
-            Effect.zipRight(Effect.forEach(where.answered, (before) => await_(answered, before), { discard: true })),
+          return Effect.forEach(where.answered, (before) => await_(answered, before), { discard: true }).pipe(
             Effect.zipRight(await_(sent, where.sent)),
             Effect.zipRight(
               turns.withTurn(
@@ -192,29 +183,18 @@ export const makeDriver = (source: SourceId) =>
             Effect.zipRight(Effect.sync(() => finish(place)))
           )
         }
-        const together = steps.flatMap((step, place) =>
-          step._tag === "Publish" && places[place]?._tag === "Batched"
-            ? [{ at: step.at, event: step.event, place }]
-            : []
-        )
-        const batched = Effect.forEach(
-          Object.values(Arr.groupBy(together, ({ at }) => String(gates.intervalOf(at)))),
-          (events) =>
-            Effect.gen(function*() {
-              yield* gates.letGo(events[0].at)
-              yield* calls.publish(events.map(({ event }) => event))
-              for (const { place } of events) finish(place)
-            }),
-          { discard: true }
-        )
+        const batched = Effect.gen(function*() {
+          const together = steps.flatMap((step, place) =>
+            step._tag === "Publish" && places[place]?._tag === "Batched" ? [{ event: step.event, place }] : []
+          )
+          yield* calls.publish(together.map(({ event }) => event))
+          for (const { place } of together) finish(place)
+        })
         const follow = Effect.suspend(() => {
           const at = steps[Math.min(oldest, steps.length - 1)]?.at ?? 0
-          return at > state.instant
-            ? Effect.map(clock.follow(at, behindMax), (instant) => gates.open(state.instant = instant))
-            : Effect.void
+          return at > state.instant ? Effect.asVoid(moveTo(at)) : Effect.void
         }).pipe(Effect.repeat(Schedule.spaced(followEvery)))
 
-        gates.open(state.instant)
         yield* Effect.all([batched, Effect.forEach(steps, single, { concurrency: "unbounded", discard: true })], {
           concurrency: "unbounded",
           discard: true
@@ -233,7 +213,7 @@ export const makeDriver = (source: SourceId) =>
               const [first] = steps
               if (first === undefined) return
               tally(steps)
-              if (isOpening(first)) return yield* timed("openings", fill(steps))
+              if (isOpening(first)) return yield* timed("openings", open(steps))
               if (!isOpen) {
                 isOpen = true
                 yield* moveTo(first.at)

@@ -1,6 +1,6 @@
 /**
- * Which steps of a replay may be under way at the same time. A *stretch* is what is sent between two rests of the shop, such
- * as a day between two nights. Within it order holds where it means something, and nowhere else, so that one connection
+ * Which steps of a replay may be under way at the same time. A *stretch* is what is sent between two barriers of the clock:
+ * steps of one logical interval. Within it order holds where it means something, and nowhere else, so that one connection
  * keeps the whole shop busy:
  *
  * - Cart adds of one product are sent in their order; the shop decides them in the order in which they were made (G4).
@@ -30,17 +30,18 @@ export type Place =
   }
 
 export interface StretchLimits {
-  /** A pause of so long ends a stretch, logical ms. */
-  readonly pauseMs: number
+  /** Logical ms; stretches begin at multiples of it. */
+  readonly lengthMs: number
   /** Steps of one stretch. */
   readonly stepsMax: number
 }
 
 /** Whether a step no longer fits into the stretch that has been gathered. */
 export const endsBefore = (gathered: ReadonlyArray<Step>, next: Step, limits: StretchLimits): boolean => {
-  const last = gathered.at(-1)
-  if (last === undefined) return false
-  return gathered.length >= limits.stepsMax || next.at - last.at >= limits.pauseMs
+  const [first] = gathered
+  if (first === undefined) return false
+  return gathered.length >= limits.stepsMax ||
+    Math.floor(first.at / limits.lengthMs) !== Math.floor(next.at / limits.lengthMs)
 }
 
 /** Whether a Product actor acts on the event: then what the replay does to the product next must find it done. */

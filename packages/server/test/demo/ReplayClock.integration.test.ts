@@ -118,92 +118,22 @@ describe("R6: the replay's clock", () => {
       expect(began).toEqual([["now", start], ["later", start + 50 * minute]])
     }).pipe(Effect.provide(shop)), 60_000)
 
-  it.scopedLive("follows as far as nothing that is under way falls behind", () =>
-    Effect.gen(function*() {
-      const sql = yield* SqlClient.SqlClient
-      const clock = yield* ReplayClock.ReplayClock
-      const follow = (minutes: number) =>
-        Effect.map(clock.follow(start + minutes * minute, 10 * minute), (at) => (at - start) / minute)
-      const at = (minutes: number) => sql`to_timestamp(${(start + minutes * minute) / 1000}::float8)`
-      yield* clock.begin(start)
-      expect(yield* follow(20)).toBe(20)
-      expect(yield* follow(5)).toBe(20)
-      // Each stage in its turn holds the clock up until it is over; what has not begun does not.
-      const stages = [
-        [
-          sql`insert into outbox (kind, actor, version, happenings)
-            values ('Product', 'p', 1, jsonb_build_array(jsonb_build_object('at', ${start + 25 * minute}::float8)))`,
-          sql`delete from outbox`
-        ],
-        [
-          sql`insert into event_log (partition, "offset", source, event_id, key, type, at, happening, catalogue_version)
-            select 3, next_offset, 's', '1', 'm:m', 'Viewed', ${
-            at(25)
-          }, '{}', 0 from event_partition where partition = 3`,
-          sql`update consumer_offset c set "offset" = p.next_offset from event_partition p
-            where p.partition = c.partition and c.partition = 3`
-        ],
-        [
-          sql`insert into run (id, campaign, version, cause, parameters, class, priority, started_at, begins_at, deadline)
-            values ('r', 'c', 1, '{}', '{}', 'realtime', 0, ${at(25)}, ${at(25)}, ${at(900)}),
-              ('later', 'c', 1, '{}', '{}', 'realtime', 0, ${at(0)}, ${at(600)}, ${at(900)})`,
-          sql`update run set status = 'finished' where id = 'r'`
-        ],
-        [
-          sql`insert into delivery (id, run, campaign, version, member, channel, class, priority, not_before, deadline, held,
-              created_at)
-            values ('r:m', 'r', 'c', 1, 'm', 'mail', 'realtime', 0, ${at(25)}, ${at(900)}, false, ${at(25)}),
-              ('r:n', 'r', 'c', 1, 'n', 'mail', 'realtime', 0, ${at(600)}, ${at(900)}, true, ${at(0)})`,
-          sql`update delivery set status = 'listed', list_id = 'l' where id = 'r:m'`
-        ],
-        [
-          sql`insert into delivery_list (id, provider, owner, epoch, campaign, version, class, channel, priority, status,
-              recipients, due_since, deadline)
-            values ('l', 'mail', '', 0, 'c', 1, 'realtime', 'mail', 0, 'sending', 1, ${at(25)}, ${at(900)})`,
-          sql`update delivery_list set status = 'completed'`
-        ],
-        [
-          sql`insert into delivery_sent (delivery, member, at) values ('r:m', 'm', ${at(25)})`,
-          sql`update delivery_sent set relayed_at = now()`
-        ],
-        [
-          sql`insert into delivery_refund (delivery, member, at) values ('r:n', 'n', ${at(25)})`,
-          sql`update delivery_refund set relayed_at = now()`
-        ]
-      ] as const
-      // Each is put back to where it was, which the clock itself never does.
-      for (const [begins, ends] of stages) {
-        yield* clock.begin(start + 30 * minute)
-        yield* begins
-        expect(yield* follow(33)).toBe(33)
-        expect(yield* follow(50)).toBe(35)
-        expect(yield* follow(60)).toBe(35)
-        yield* ends
-        expect(yield* follow(60)).toBe(60)
-      }
-    }).pipe(Effect.provide(shop)), 60_000)
-
   it.scoped("says what it waits for when nothing moves any more", () =>
     Effect.gen(function*() {
       const sql = yield* SqlClient.SqlClient
       const clock = yield* ReplayClock.ReplayClock
       yield* clock.begin(start)
       yield* sql`insert into outbox (kind, actor, version, happenings) values ('Product', 'p', 1, '[]')`
-      yield* sql`insert into outbox (kind, actor, version, happenings)
-        values ('Product', 'p', 2, jsonb_build_array(jsonb_build_object('at', ${start}::float8)))`
-      const following = clock.follow(start + 2 * minute, minute).pipe(Effect.repeat(Schedule.spaced("250 millis")))
-      for (const [waiting, instant] of [[clock.settle, start], [following, start + minute]] as const) {
-        const fiber = yield* Effect.fork(Effect.flip(waiting))
-        // The database answers in real time, patience runs out in the test's.
-        yield* TestClock.adjust("100 millis").pipe(
-          Effect.zipRight(Effect.promise(() => new Promise((resolve) => setImmediate(resolve)))),
-          Effect.zipRight(TestClock.adjust("1 seconds")),
-          Effect.zipRight(Fiber.poll(fiber)),
-          Effect.repeat({ until: (exit) => exit._tag === "Some" })
-        )
-        const stuck = yield* Fiber.join(fiber)
-        expect(stuck).toMatchObject({ _tag: "PipelineStuck", instant, waitsFor: "outbox: 2" })
-        expect(stuck.message).toContain(new Date(instant).toISOString())
-      }
+      const settling = yield* Effect.fork(Effect.flip(clock.settle))
+      // The database answers in real time, patience runs out in the test's.
+      yield* TestClock.adjust("100 millis").pipe(
+        Effect.zipRight(Effect.promise(() => new Promise((resolve) => setImmediate(resolve)))),
+        Effect.zipRight(TestClock.adjust("1 seconds")),
+        Effect.zipRight(Fiber.poll(settling)),
+        Effect.repeat({ until: (exit) => exit._tag === "Some" })
+      )
+      const stuck = yield* Fiber.join(settling)
+      expect(stuck).toMatchObject({ _tag: "PipelineStuck", instant: start, waitsFor: "outbox: 1" })
+      expect(stuck.message).toContain("2026-01-05T10:00:00.000Z")
     }).pipe(Effect.provide(shop)), 60_000)
 })

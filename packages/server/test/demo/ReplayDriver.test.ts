@@ -19,7 +19,7 @@ const opening: Step = { _tag: "ProductOpening", at: start, product: "p", name: "
 
 describe("stretches of a stream", () => {
   const stretches = (steps: ReadonlyArray<Step>, stepsMax = 100) =>
-    inStretches(Stream.fromIterable(steps), { pauseMs: 60 * minute, stepsMax }).pipe(
+    inStretches(Stream.fromIterable(steps), { lengthMs: 60 * minute, stepsMax }).pipe(
       Stream.runCollect,
       Effect.map((found) =>
         Chunk.toReadonlyArray(found).map((stretch) => stretch.map(({ at }) => (at - start) / minute))
@@ -28,7 +28,7 @@ describe("stretches of a stream", () => {
 
   it.effect("hold every step once, in order, the last one too", () =>
     Effect.gen(function*() {
-      expect(yield* stretches([0, 10, 59, 60, 200, 201].map(view))).toEqual([[0, 10, 59, 60], [200, 201]])
+      expect(yield* stretches([0, 10, 59, 60, 200, 201].map(view))).toEqual([[0, 10, 59], [60], [200, 201]])
       expect(yield* stretches([1, 2, 3, 4, 5].map(view), 2)).toEqual([[1, 2], [3, 4], [5]])
       expect(yield* stretches([])).toEqual([])
     }))
