@@ -35,8 +35,11 @@ export const checkRecipients = (render: Render) =>
     const checked: Render = (key, deliveries) =>
       Effect.gen(function*() {
         const addressOf = yield* addressesOf(key, deliveries)
-        const barred = yield* suppressions.suppressed(key.channel, deliveries.flatMap((one) => addressOf(one) ?? []))
-        const rendered = yield* render(key, deliveries)
+        // Both at once: most lists lose nobody, and realtime waits for either.
+        const [barred, rendered] = yield* Effect.all([
+          suppressions.suppressed(key.channel, deliveries.flatMap((one) => addressOf(one) ?? [])),
+          render(key, deliveries)
+        ], { concurrency: 2 })
         const renderings = deliveries.map((delivery, n): Rendering => {
           const address = addressOf(delivery)
           if (address === undefined) return { _tag: "Unrenderable", reason: `no ${key.channel} address is known` }
