@@ -101,7 +101,9 @@ const planOfFilledTable = (plansAgeMax: Duration.Duration) =>
 
 it.scoped("a plan that was made for an empty table does not stay when the table has filled", () =>
   Effect.gen(function*() {
-    // What would happen: the plan of the empty table reads all 50,000 rows for one.
-    expect(yield* planOfFilledTable(Duration.hours(1))).toContain("Seq Scan")
+    // What would happen: the plan of the empty table reads all 50,000 rows for one. Not every time: a session that misses
+    // too much of what others change in the server's catalogues forgets its plans by itself.
+    const stale = planOfFilledTable(Duration.hours(1))
+    expect(yield* Effect.repeat(stale, { until: (plan) => plan.includes("Seq Scan"), times: 9 })).toContain("Seq Scan")
     expect(yield* planOfFilledTable(Duration.zero)).toContain("Index")
   }))
