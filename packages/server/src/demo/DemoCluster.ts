@@ -40,8 +40,6 @@ const shopSettings = {
   HIKYAKU_EVENT_AHEAD_MAX: "2 days",
   HIKYAKU_PROVIDER_CONCURRENCY: String(providerConcurrency),
   HIKYAKU_PROVIDER_RATE: String(providerPerSecond),
-  // Everything shares one machine: what a commit costs counts for more than how soon the next can begin.
-  HIKYAKU_JOURNAL_LANES: "1",
   // A send is over in some ten ms, and the replay waits for it before it lets time pass.
   DELIVERY_STATUS_FIRST_MS: "40",
   DELIVERY_RELAY_MS: "40",

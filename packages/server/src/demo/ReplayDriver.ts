@@ -12,15 +12,14 @@ import { Deferred, Duration, Effect, FiberId, Option, Schedule, Stream } from "e
 import type { PipelineStuck, StepFailed } from "./DemoError.ts"
 import { makeCalls, type Seen } from "./ReplayCalls.ts"
 import { ReplayClock } from "./ReplayClock.ts"
-import { chainsOf, endsBefore, orderOf, type StretchLimits } from "./ReplayOrder.ts"
-import { makeTurns } from "./Turns.ts"
+import { endsBefore, orderOf, type StretchLimits } from "./ReplayOrder.ts"
 
 /** A stretch is two hours of the logical clock, well below the time that messages have; and bounded in its steps. */
 export const stretchLimits: StretchLimits = { lengthMs: 7_200_000, stepsMax: 5_000 }
 /** Calls under way at one time. */
 const callsMax = 256
-/** How often the clock follows the steps, real time: each move wakes every process, and makes it look what is due. */
-const followEvery = Duration.millis(250)
+/** How often the clock follows the steps, real time. */
+const followEvery = Duration.millis(100)
 /** Events of openings published between two looks at what has become of them. */
 const openingsMax = 5_000
 /** Between two looks at how far the event log is judged. */
@@ -116,7 +115,7 @@ export const makeDriver = (source: SourceId) =>
     })
 
     const calls = makeCalls(client, awaitJudged)
-    const turns = makeTurns(callsMax)
+    const permits = yield* Effect.makeSemaphore(callsMax)
     const state: ReplayState = {
       instant: 0,
       firstAt: 0,
@@ -156,7 +155,6 @@ export const makeDriver = (source: SourceId) =>
     const stretch = (steps: ReadonlyArray<Step>) =>
       Effect.gen(function*() {
         const places = orderOf(steps, calls.expiryOf)
-        const chains = chainsOf(places)
         const sent = steps.map(() => Deferred.unsafeMake<void>(FiberId.none))
         const answered = steps.map(() => Deferred.unsafeMake<void>(FiberId.none))
         const done = new Uint8Array(steps.length)
@@ -175,8 +173,7 @@ export const makeDriver = (source: SourceId) =>
           return Effect.forEach(where.answered, (before) => await_(answered, before), { discard: true }).pipe(
             Effect.zipRight(await_(sent, where.sent)),
             Effect.zipRight(
-              turns.withTurn(
-                chains[place]!,
+              permits.withPermits(1)(
                 Effect.zipRight(Deferred.succeed(sent[place]!, undefined), calls.perform(step))
               )
             ),

@@ -158,22 +158,3 @@ export const orderOf = (
     }
   })
 }
-
-/**
- * For each step how many steps follow one after the other at most, the step itself among them, each waiting for the answer to
- * the one before: the longest such chain says how long a stretch takes, so whoever heads one should not wait for others.
- */
-export const chainsOf = (places: ReadonlyArray<Place>): ReadonlyArray<number> => {
-  const chains = places.map(() => 1)
-  const longer = (place: number, chain: number) => {
-    if (place >= 0) chains[place] = Math.max(chains[place] ?? 1, chain)
-  }
-  for (let place = places.length - 1; place >= 0; place--) {
-    const where = places[place]
-    if (where?._tag !== "Single") continue
-    const chain = chains[place] ?? 1
-    longer(where.sent, chain)
-    for (const before of where.answered) longer(before, chain + 1)
-  }
-  return chains
-}

@@ -4,7 +4,7 @@ import { generateShop } from "@hikyaku/domain/replay/GeneratedShop"
 import { GeneratedShopOptions } from "@hikyaku/domain/replay/GeneratedShopOptions"
 import { isOpening, type Step } from "@hikyaku/domain/replay/Step"
 import { cartMsDefault } from "@hikyaku/domain/stock/Product"
-import { chainsOf, changesProduct, endsBefore, orderOf, type Place } from "@hikyaku/server/demo/ReplayOrder"
+import { changesProduct, endsBefore, orderOf, type Place } from "@hikyaku/server/demo/ReplayOrder"
 import { Schema } from "effect"
 
 const start = Date.UTC(2026, 0, 5, 9)
@@ -49,19 +49,6 @@ describe("what may be under way at the same time in a replay", () => {
     const places = orderOf([add(0, "a", "p"), add(0, "b", "p"), add(0, "c", "q"), add(1, "c", "p")], unknown)
     expect(places.map((place) => single(place).sent)).toEqual([-1, 0, -1, 1])
     expect(places.map(answered)).toEqual([[], [], [], []])
-  })
-
-  it("knows how long a chain of answers each step heads", () => {
-    const lines = [add(0, "a", "p"), add(0, "a", "q")] as const
-    const steps = [...lines, checkout(1, "a", lines), add(2, "a", "r"), add(2, "b", "s")]
-    expect(chainsOf(orderOf(steps, unknown))).toEqual([3, 3, 2, 1, 1])
-    // What must be sent before the head of a chain heads it too, but waits for no answer of its own.
-    const later = add(3, "a", "p")
-    const queued = [add(0, "b", "p"), later, checkout(4, "a", [later])]
-    expect(chainsOf(orderOf(queued, unknown))).toEqual([2, 2, 1])
-    // Events that no actor of a product acts on wait for nothing.
-    const favourite = publish(0, { _tag: "Favourited", member: "a", product: "q" })
-    expect(chainsOf(orderOf([favourite, restock(1, "p"), add(2, "b", "p")], unknown))).toEqual([1, 2, 1])
   })
 
   it("checks out after the member's adds, and adds after the checkout", () => {
