@@ -1,44 +1,15 @@
 /** The command line against a running API: what it prints, and the exit codes that scripts see. */
-import { NodeContext } from "@effect/platform-node"
 import { SqlClient } from "@effect/sql"
 import { expect, layer } from "@effect/vitest"
-import * as Cli from "@hikyaku/cli/Cli"
 import { codes } from "@hikyaku/cli/Failure"
-import { Listener } from "@hikyaku/server/http/HttpListener"
-import { Console, Effect, Exit } from "effect"
+import { Effect } from "effect"
 import * as fs from "node:fs/promises"
 import * as path from "node:path"
 import { temporaryFolder } from "../../../test/TemporaryFolder.ts"
 import * as TestApi from "../../server/test/rpc/TestApi.ts"
-
-/** A console that keeps what is printed, by stream. */
-const recorder = () => {
-  const out: Array<string> = []
-  const err: Array<string> = []
-  const keep = (lines: Array<string>) => (...args: ReadonlyArray<unknown>) =>
-    Effect.sync(() => void lines.push(args.join(" ")))
-  const keepNow = (lines: Array<string>) => (...args: ReadonlyArray<unknown>) => void lines.push(args.join(" "))
-  const plain = { ...globalThis.console, log: keepNow(out), error: keepNow(err) }
-  return Effect.map(Console.consoleWith(Effect.succeed), (usual) => ({
-    console: { ...usual, log: keep(out), error: keep(err), unsafe: plain },
-    text: () => ({ out: out.join("\n"), err: err.join("\n") })
-  }))
-}
+import { run as hikyaku, runAt } from "./RunCli.ts"
 
 layer(TestApi.layer(), { excludeTestServices: true })("hikyaku", (it) => {
-  /** Runs a command; its exit code and what it printed. */
-  const hikyaku = (...args: ReadonlyArray<string>) =>
-    Effect.gen(function*() {
-      const { port } = yield* Listener
-      const { console, text } = yield* recorder()
-      const exit = yield* Cli.run(["node", "hikyaku", ...args, "--url", `ws://127.0.0.1:${port}/rpc`]).pipe(
-        Effect.provide(NodeContext.layer),
-        Effect.withConsole(console),
-        Effect.exit
-      )
-      return { code: Exit.isSuccess(exit) ? 0 : Cli.codeOf(exit.cause), ...text() }
-    })
-
   const file = (name: string, content: string | Uint8Array) =>
     Effect.gen(function*() {
       const folder = yield* temporaryFolder("cli")
@@ -78,14 +49,8 @@ layer(TestApi.layer(), { excludeTestServices: true })("hikyaku", (it) => {
       expect(yield* hikyaku("cart", "add")).toMatchObject({ code: codes.usage })
       const empty = yield* hikyaku("cart", "checkout", "--member", "nobody")
       expect(empty).toMatchObject({ code: codes.refused, err: expect.stringContaining("nothing in nobody's cart") })
-      const { console, text } = yield* recorder()
-      const nowhere = yield* Cli.run(["node", "hikyaku", "status", "--url", "ws://127.0.0.1:1/rpc"]).pipe(
-        Effect.provide(NodeContext.layer),
-        Effect.withConsole(console),
-        Effect.exit
-      )
-      expect(Exit.isFailure(nowhere) && Cli.codeOf(nowhere.cause)).toBe(codes.unreachable)
-      expect(text().err).toContain("npm start")
+      const nowhere = yield* runAt("ws://127.0.0.1:1/rpc", "status")
+      expect(nowhere).toMatchObject({ code: codes.unreachable, err: expect.stringContaining("npm start") })
     }))
 
   it.scoped("events from a file: a broken line is named, and what is published is said", () =>

@@ -1,35 +1,13 @@
 /** `hikyaku contact ...` against a running API: why an address gets nothing, and how it is reached again. */
-import { NodeContext } from "@effect/platform-node"
 import { SqlClient } from "@effect/sql"
 import { expect, layer } from "@effect/vitest"
-import * as Cli from "@hikyaku/cli/Cli"
 import { codes } from "@hikyaku/cli/Failure"
-import { Listener } from "@hikyaku/server/http/HttpListener"
-import { Console, Effect, Exit } from "effect"
+import { Effect } from "effect"
 import * as TestApi from "../../server/test/rpc/TestApi.ts"
+import { run } from "./RunCli.ts"
 
 layer(TestApi.layer(), { excludeTestServices: true })("hikyaku contact", (it) => {
-  /** Runs a command; its exit code and what it printed. */
-  const contact = (...args: ReadonlyArray<string>) =>
-    Effect.gen(function*() {
-      const { port } = yield* Listener
-      const lines: Array<string> = []
-      const keep = (...parts: ReadonlyArray<unknown>) => Effect.sync(() => void lines.push(parts.join(" ")))
-      const keepNow = (...parts: ReadonlyArray<unknown>) => void lines.push(parts.join(" "))
-      const usual = yield* Console.consoleWith(Effect.succeed)
-      const console: Console.Console = {
-        ...usual,
-        log: keep,
-        error: keep,
-        unsafe: { ...globalThis.console, log: keepNow, error: keepNow }
-      }
-      const exit = yield* Cli.run(["node", "hikyaku", "contact", ...args, "--url", `ws://127.0.0.1:${port}/rpc`]).pipe(
-        Effect.provide(NodeContext.layer),
-        Effect.withConsole(console),
-        Effect.exit
-      )
-      return { code: Exit.isSuccess(exit) ? 0 : Cli.codeOf(exit.cause), out: lines.join("\n") }
-    })
+  const contact = (...args: ReadonlyArray<string>) => run("contact", ...args)
   const count = (table: string) =>
     Effect.flatMap(SqlClient.SqlClient, (sql) =>
       Effect.map(
@@ -48,7 +26,8 @@ layer(TestApi.layer(), { excludeTestServices: true })("hikyaku contact", (it) =>
       // Whatever the case it is written in: mail has none.
       expect(yield* contact("resubscribe", "mail", "X@Shop.example", "crm")).toEqual({
         code: 0,
-        out: "X@Shop.example gets the mails of crm again"
+        out: "X@Shop.example gets the mails of crm again",
+        err: ""
       })
       const again = yield* contact("resubscribe", "mail", "x@shop.example", "crm")
       expect(again.out).toBe("x@shop.example had not declined the mails of crm")
@@ -66,7 +45,8 @@ layer(TestApi.layer(), { excludeTestServices: true })("hikyaku contact", (it) =>
         values ('mail', 'gone@shop.example', 'hard bounce', 'no such mailbox')`
       expect(yield* contact("show", "mail", "gone@shop.example")).toEqual({
         code: 0,
-        out: "gone@shop.example: suppressed: hard bounce (no such mailbox)\nno system's mails are declined"
+        out: "gone@shop.example: suppressed: hard bounce (no such mailbox)\nno system's mails are declined",
+        err: ""
       })
       expect((yield* contact("unsuppress", "mail", "gone@shop.example")).out).toBe("gone@shop.example is reached again")
       expect((yield* contact("unsuppress", "mail", "gone@shop.example")).out).toBe(

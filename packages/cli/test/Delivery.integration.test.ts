@@ -1,40 +1,18 @@
 /** `hikyaku delivery ...` against a running API: a file of recipients, broken rows, and what operators see. */
-import { NodeContext } from "@effect/platform-node"
 import { SqlClient } from "@effect/sql"
 import { expect, layer } from "@effect/vitest"
-import * as Cli from "@hikyaku/cli/Cli"
 import { codes } from "@hikyaku/cli/Failure"
 import * as RequestSources from "@hikyaku/cluster/delivery/RequestSources"
 import { layer as storeLayer } from "@hikyaku/cluster/delivery/RequestStore"
-import { Listener } from "@hikyaku/server/http/HttpListener"
-import { Console, Effect, Exit, Schedule } from "effect"
+import { Effect, Schedule } from "effect"
 import * as fs from "node:fs/promises"
 import * as path from "node:path"
 import { temporaryFolder } from "../../../test/TemporaryFolder.ts"
 import * as TestApi from "../../server/test/rpc/TestApi.ts"
+import { run } from "./RunCli.ts"
 
 layer(TestApi.layer(), { excludeTestServices: true })("hikyaku delivery", (it) => {
-  /** Runs a command; its exit code and what it printed. */
-  const hikyaku = (...args: ReadonlyArray<string>) =>
-    Effect.gen(function*() {
-      const { port } = yield* Listener
-      const lines: Array<string> = []
-      const keep = (...parts: ReadonlyArray<unknown>) => Effect.sync(() => void lines.push(parts.join(" ")))
-      const keepNow = (...parts: ReadonlyArray<unknown>) => void lines.push(parts.join(" "))
-      const usual = yield* Console.consoleWith(Effect.succeed)
-      const console: Console.Console = {
-        ...usual,
-        log: keep,
-        error: keep,
-        unsafe: { ...globalThis.console, log: keepNow, error: keepNow }
-      }
-      const exit = yield* Cli.run(["node", "hikyaku", "delivery", ...args, "--url", `ws://127.0.0.1:${port}/rpc`]).pipe(
-        Effect.provide(NodeContext.layer),
-        Effect.withConsole(console),
-        Effect.exit
-      )
-      return { code: Exit.isSuccess(exit) ? 0 : Cli.codeOf(exit.cause), out: lines.join("\n") }
-    })
+  const hikyaku = (...args: ReadonlyArray<string>) => run("delivery", ...args)
   const file = (folder: string, name: string, content: string) =>
     Effect.promise(async () => {
       const place = path.join(folder, name)
@@ -129,7 +107,7 @@ update crm.people set mail = 'nowhere' where id = 1700`)
       const table = (...args: ReadonlyArray<string>) =>
         hikyaku("recipients", "people", ...args, "--address-column", "mail", "--parameter", "points")
       expect(yield* table("people", "--key-column", "id")).toMatchObject({ code: codes.usage })
-      expect((yield* table("crm.people", "--key-column", "mail")).out).toMatch(/key: mail must be unique/)
+      expect((yield* table("crm.people", "--key-column", "mail")).err).toMatch(/key: mail must be unique/)
       expect((yield* table("crm.people", "--key-column", "id")).code).toBe(0)
       const registered = yield* hikyaku("system", "tab", "--template", "sale", "--table", "people", "--json")
       const { key } = JSON.parse(registered.out) as { key: string }

@@ -1,9 +1,9 @@
 /**
  * A command for each of many actors of this process, most of which are not in memory: a page of a run, or what became of a
- * page of deliveries. They are loaded in one query, decided in order, committed in one group, and forgotten again. It passes by the cells' queues and messages, which
- * cost more than the decision does, and drives nobody out of their memory. What a cell promises holds here for the same
- * reason as between two runners: the fence. Who writes an actor meanwhile makes this unit stale, or finds its own so (R5);
- * nothing is answered before the commit has confirmed what it rests on (R1).
+ * page of deliveries. They are loaded in one query, decided in order, committed in one group, and forgotten again. It passes
+ * by the cells' queues and messages, which cost more than the decision does, and drives nobody out of their memory. What a
+ * cell promises holds here for the same reason as between two runners: the fence. Who writes an actor meanwhile makes this
+ * unit stale, or finds its own so (R5); nothing is answered before the commit has confirmed what it rests on (R1).
  *
  * Only for commands that the decider recognises when they are repeated, as a member does a run: there is no id, and so
  * nothing on record by which to ask again (R3). Whatever did not go smoothly is answered with null, and is then to be sent

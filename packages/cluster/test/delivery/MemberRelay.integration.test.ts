@@ -3,14 +3,12 @@ import { SqlClient } from "@effect/sql"
 import { it } from "@effect/vitest"
 import { ActorClient } from "@hikyaku/cluster/actor/ActorClient"
 import { LocalCells } from "@hikyaku/cluster/actor/CellEntity"
-import { Journal } from "@hikyaku/cluster/actor/Journal"
-import { ShopClock } from "@hikyaku/cluster/actor/ShopClock"
-import { makeSweep } from "@hikyaku/cluster/actor/Sweep"
 import { DeliveryStore } from "@hikyaku/cluster/delivery/DeliveryStore"
 import { makeRelay } from "@hikyaku/cluster/delivery/MemberRelay"
 import { memberKind } from "@hikyaku/cluster/marketing/MemberActor"
 import { Effect } from "effect"
 import { describe, expect } from "vitest"
+import { memberSweep } from "../marketing/MemberSweep.ts"
 import { batchOf, consider, count, inHouse, memberHolds } from "./DispatcherHouse.ts"
 
 /** Deliveries as they are once they were sent (`Sent`) or were provably not (`Refund`). */
@@ -33,18 +31,7 @@ describe("the members' relay (R12, R18, R19)", () => {
         // A second fact about the same member: its unit of the group is taken.
         yield* become("delivery_refund", "member = 'twice'")
 
-        const journal = yield* Journal
-        const clock = yield* ShopClock
-        const sweep = makeSweep({
-          kind: memberKind,
-          journal: journal.of(memberKind),
-          generation: journal.generation,
-          clock,
-          monotonic: () => performance.now(),
-          incarnation: "sweep",
-          home: (member) => member === "far" ? "elsewhere" : "local",
-          hosts: (cell) => cell === "local"
-        })
+        const sweep = yield* memberSweep((member) => member === "far")
         const client = yield* ActorClient
         const store = yield* DeliveryStore
         const throughCells: Array<string> = []

@@ -3,10 +3,9 @@ import { SqlClient } from "@effect/sql"
 import { PgClient } from "@effect/sql-pg"
 import { ActorClient } from "@hikyaku/cluster/actor/ActorClient"
 import { LocalCells } from "@hikyaku/cluster/actor/CellEntity"
-import { Journal } from "@hikyaku/cluster/actor/Journal"
+import type { Journal } from "@hikyaku/cluster/actor/Journal"
 import { JournalSettings, layer as journalLayer } from "@hikyaku/cluster/actor/JournalPostgres"
 import { ShopClock } from "@hikyaku/cluster/actor/ShopClock"
-import { makeSweep } from "@hikyaku/cluster/actor/Sweep"
 import { campaignKind } from "@hikyaku/cluster/marketing/CampaignActor"
 import { memberKind } from "@hikyaku/cluster/marketing/MemberActor"
 import { makeWith, type RunLimits } from "@hikyaku/cluster/marketing/RunWorker"
@@ -20,6 +19,7 @@ import type { Attributes, Channel } from "@hikyaku/domain/marketing/Event"
 import { Context, Effect, Layer, Redacted } from "effect"
 import { freshDatabase } from "../../../../test/Database.ts"
 import * as LocalActors from "../delivery/LocalActors.ts"
+import { memberSweep } from "./MemberSweep.ts"
 
 export const hour = 3_600_000
 export const day = 24 * hour
@@ -45,19 +45,7 @@ export type Services = SqlClient.SqlClient | Journal | ActorClient | ShopClock |
 const sweeps = Layer.effect(
   LocalCells,
   Effect.gen(function*() {
-    const journal = yield* Journal
-    const clock = yield* ShopClock
-    const sweep = makeSweep({
-      kind: memberKind,
-      journal: journal.of(memberKind),
-      generation: journal.generation,
-      clock,
-      monotonic: () => performance.now(),
-      incarnation: "sweep",
-      // The one cell that these actors know.
-      home: () => "local",
-      hosts: () => true
-    })
+    const sweep = yield* memberSweep()
     return { runner: "test", cells: new Map(), sweeps: new Map([[memberKind.name, sweep]]) }
   })
 )
