@@ -28,7 +28,7 @@ const hikyaku = (run: Bench) =>
     await defineProducts(database.admin, "steady-", 1, 1_000_000_000)
     const house = await ActorHouse.start(database)
     try {
-      await house.closed(load("warm-", n, 256))
+      await house.closed(load("warm-", Math.floor(n / 2), 256))
       let most = 0
       for (const concurrency of callers) {
         const prefix = rush(concurrency)
@@ -54,7 +54,7 @@ const baseline = (run: Bench, rep: number, peer: string, start: Start) =>
     await prepare(n, database)
     const { add, stop } = await start(database)
     try {
-      const warm = await closed(add, load("warm-", warmUp(n), 64))
+      const warm = await closed(add, load("warm-", warmUp(peer, n), 64))
       if (!await run.inOrder(database, "warm-", [warm], null)) throw new Error(`${peer} does not work`)
       for (const concurrency of callers) {
         // No goal is about the baselines with few callers.

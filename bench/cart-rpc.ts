@@ -35,7 +35,7 @@ const hikyaku = (run: Bench) =>
     const house = await ApiHouse.start(database, fronts)
     try {
       await house.closed(hot("warm-", Math.floor(n / 2)))
-      const [warm] = await house.closed(uniform(Math.floor(n / 2)))
+      const [warm] = await house.closed(uniform(Math.floor(n / 4)))
       const check = checks(run, n, database, warm)
       await run.closed(house, "W1-rpc", hot("rush-", n), check.hot)
       await run.closed(house, "W2-rpc", uniform(n), check.uniform)
@@ -50,8 +50,8 @@ const baseline = (run: Bench) =>
     await prepare(n, database)
     const { add, stop } = await startPooled(database)
     try {
-      await closed(add, hot("warm-", warmUp(n)))
-      const check = checks(run, n, database, await closed(add, uniform(warmUp(n))))
+      await closed(add, hot("warm-", warmUp(pooled, n)))
+      const check = checks(run, n, database, await closed(add, uniform(warmUp(pooled, n))))
       await run.closedOn(pooled, add, "W1", hot("rush-", n), check.hot)
       await run.closedOn(pooled, add, "W2", uniform(n), check.uniform)
     } finally {

@@ -7,7 +7,8 @@ import { type Closed, closed, type Loaded } from "./rig/Load.ts"
 import type { Database } from "./rig/Postgres.ts"
 import { atLeast } from "./rig/Report.ts"
 
-const callers = [64, 256]
+const goalCallers = 256
+const callers = [64, goalCallers]
 const products = 1_000
 const prefix = "shelf-"
 
@@ -41,29 +42,33 @@ const hikyaku = (run: Bench) =>
     }
   })
 
-const baseline = (run: Bench, peer: string, start: Start) =>
+const baseline = (run: Bench, rep: number, peer: string, start: Start) =>
   run.turn(peer, async (database) => {
     const n = addsFor(peer, run.options.n)
     await prepare(database)
     const { add, stop } = await start(database)
     try {
-      const check = books(run, database, await closed(add, load(warmUp(n), 256)))
-      for (const concurrency of callers) await run.closedOn(peer, add, "W2", load(n, concurrency), check)
+      const check = books(run, database, await closed(add, load(warmUp(peer, n), 256)))
+      for (const concurrency of callers) {
+        // No goal is about the floor with few callers.
+        if (rep > 1 && peer === batched && concurrency < goalCallers) continue
+        await run.closedOn(peer, add, "W2", load(n, concurrency), check)
+      }
     } finally {
       await stop()
     }
   })
 
 await bench("cart-uniform", async (run) => {
-  await run.repeat(async () => {
+  await run.repeat(async (rep) => {
     await hikyaku(run)
-    await baseline(run, pooled, startPooled)
-    await baseline(run, batched, startBatched)
+    await baseline(run, rep, pooled, startPooled)
+    await baseline(run, rep, batched, startBatched)
   })
   return run.goals((report) => {
     const at = (peer: string, concurrency: number) => report.find(peer, "W2", { concurrency })
     return [
-      atLeast("P2", "1,000 products", at("hikyaku", 256), at(pooled, 256), 3),
+      atLeast("P2", "1,000 products", at("hikyaku", goalCallers), at(pooled, goalCallers), 3),
       atLeast("P2", "1,000 products", at("hikyaku", 64), at(pooled, 64), 1)
     ]
   })

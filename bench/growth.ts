@@ -46,7 +46,7 @@ const hikyaku = (run: Bench, products: number) =>
   run.turn("hikyaku", async (database) => {
     const house = await ActorHouse.start(database)
     try {
-      await house.closed(warm(Math.floor(run.options.n / 2)))
+      await house.closed(warm(Math.floor(run.options.n / 4)))
       await measure(run, products, run.options.n, database, (touch, load, check) =>
         run.closed(house, "growth", load, check, { n: products, touch }))
     } finally {
@@ -58,7 +58,7 @@ const baseline = (run: Bench, products: number) =>
   run.turn(pooled, async (database) => {
     const { add, stop } = await startPooled(database)
     try {
-      await closed(add, warm(warmUp(run.options.n)))
+      await closed(add, warm(warmUp(pooled, run.options.n)))
       await measure(run, products, addsFor(pooled, run.options.n), database, (touch, load, check) =>
         run.closedOn(pooled, add, "growth", load, check, { n: products, touch }))
     } finally {

@@ -43,7 +43,7 @@ const hikyaku = (run: Bench) =>
       const loads: Array<Loaded> = []
       const capacities: Array<Loaded> = []
       loads.push((await house.closed({ prefix: "shelf-", products, n: Math.floor(n / 2), concurrency: 256 }))[0])
-      for (let i = 0; i < 2; i++) capacities.push((await house.closed(most(n), null, 1))[0])
+      for (let i = 0; i < 2; i++) capacities.push((await house.closed(most(Math.floor(n / 2)), null, 1))[0])
       const capacity = perSecondOf(capacities[1]!)
       const books = () => run.inOrder(database, "shelf-", loads, null)
 
@@ -88,8 +88,8 @@ const baseline = (run: Bench) =>
     await prepare(database)
     const { add, stop } = await startPooled(database)
     try {
-      const loads = [await closed(add, { prefix: "shelf-", products, n: warmUp(n), concurrency: 64 })]
-      const capacity = perSecondOf(await closed(add, most(warmUp(n))))
+      const loads = [await closed(add, { prefix: "shelf-", products, n: warmUp(pooled, n), concurrency: 64 })]
+      const capacity = perSecondOf(await closed(add, most(warmUp(pooled, n))))
       await run.still()
       const [[quiet], quietMs] = await run.with(() => open(add, [normal(seconds)]))
       loads.push(quiet!)

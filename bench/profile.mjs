@@ -1,7 +1,9 @@
 // node bench/profile.mjs FILE|FOLDER... [--top N]: where the time of CPU profiles (--profile of the benches, or node
 // --cpu-prof) goes: self time by part, then the functions with most of it. Idle time is left out.
-import { readdirSync, readFileSync, statSync } from "node:fs"
+import { existsSync, readdirSync, readFileSync, statSync } from "node:fs"
+import { SourceMap } from "node:module"
 import path from "node:path"
+import { fileURLToPath } from "node:url"
 
 // The first that fits counts. Built packages and installed ones look alike but for their paths.
 const parts = [
@@ -52,6 +54,22 @@ if (files.length === 0) {
   process.exit(1)
 }
 
+/** Where a function of a program that is one file comes from, by the map beside it. */
+const maps = new Map()
+const mapOf = (url) => {
+  if (maps.has(url)) return maps.get(url)
+  const file = url.startsWith("file:") ? `${fileURLToPath(url)}.map` : null
+  const map = file !== null && existsSync(file) ? new SourceMap(JSON.parse(readFileSync(file, "utf8"))) : null
+  maps.set(url, map)
+  return map
+}
+const sourceOf = ({ columnNumber, functionName, lineNumber, url }) => {
+  const entry = mapOf(url)?.findEntry(lineNumber, columnNumber)
+  return entry?.originalSource === undefined
+    ? { name: functionName, url, line: lineNumber + 1 }
+    : { name: functionName, url: new URL(entry.originalSource, url).href, line: entry.originalLine + 1 }
+}
+
 const short = (url) => {
   const installed = url.lastIndexOf("/node_modules/")
   if (installed >= 0) return url.slice(installed + 14).replace("/dist/esm/", "/")
@@ -78,7 +96,7 @@ for (const file of files) {
     const key = `${callFrame.functionName}\t${callFrame.url}\t${callFrame.lineNumber}`
     const entry = self.get(key)
     if (entry === undefined) {
-      self.set(key, { name: callFrame.functionName, url: callFrame.url, line: callFrame.lineNumber + 1, µs })
+      self.set(key, { ...sourceOf(callFrame), µs })
     } else entry.µs += µs
   }
   const entries = [...self.values()]

@@ -5,6 +5,7 @@ import { fork } from "node:child_process"
 import { readdirSync, writeFileSync } from "node:fs"
 import path from "node:path"
 import { fileURLToPath } from "node:url"
+import { oneFile } from "../packages/server/oneFile.mjs"
 
 const folder = path.dirname(fileURLToPath(import.meta.url))
 process.chdir(path.dirname(folder))
@@ -16,26 +17,28 @@ const names = first < 0 ? args : args.slice(0, first)
 const options = first < 0 ? [] : args.slice(first)
 const unknown = names.filter((name) => !known.includes(name))
 
-// Programs of their own, started by the benches.
-const programs = ["Driver", "PlainEntities", "Probe", "Shopper"]
-
-await build({
-  entryPoints: [
-    "rig/Options",
-    ...programs.map((name) => `rig/${name}`),
-    ...names.filter((name) => known.includes(name))
-  ]
-    .map((name) => `bench/${name}.ts`),
+const common = {
   outbase: "bench",
   outdir: "bench/dist",
   bundle: true,
-  splitting: true,
-  packages: "external",
   platform: "node",
   format: "esm",
   target: "node20",
   sourcemap: true,
   logLevel: "warning"
+}
+const bench = (name) => `bench/${name}.ts`
+await build({
+  ...common,
+  entryPoints: ["rig/Options", ...names.filter((name) => known.includes(name))].map(bench),
+  splitting: true,
+  packages: "external"
+})
+// Programs of their own, started by the benches: each one file, as the server is, so that it starts soon.
+await build({
+  ...common,
+  entryPoints: ["Driver", "PlainEntities", "Probe", "Shopper"].map((name) => bench(`rig/${name}`)),
+  ...oneFile
 })
 const { readOptions, usage } = await import("./dist/rig/Options.js")
 if (names.length === 0 || unknown.length > 0 || options.includes("--help")) {
@@ -54,15 +57,19 @@ if (json !== null) writeFileSync(json, "")
 
 const table = []
 let status = 0
+let templateMade = false
 for (const name of names) {
   const verdicts = await new Promise((resolve) => {
     let said = null
-    const child = fork(`bench/dist/${name}.js`, options, { stdio: ["ignore", "inherit", "inherit", "ipc"] })
+    const child = fork(`bench/dist/${name}.js`, templateMade ? [...options, "--template-made"] : options, {
+      stdio: ["ignore", "inherit", "inherit", "ipc"]
+    })
     child.on("message", (message) => said = message.verdicts)
     // Ctrl-C reaches the bench itself; we wait until it has tidied up.
     process.once("SIGINT", () => {})
     child.once("exit", (code) => resolve(code === 0 ? said : null))
   })
+  templateMade ||= verdicts !== null
   if (verdicts === null) {
     status = 1
     table.push([name, "failed", "", "", ""])

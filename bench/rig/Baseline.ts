@@ -92,13 +92,16 @@ export interface Baseline {
 export type Start = (database: Database) => Promise<Baseline>
 
 /**
- * Of a workload's adds, how many a baseline is given. The pool commits one by one, at a rate that has no ramp: half as many
- * tell it as well, and keep a run short where the disk is slow. What batches gets all of them.
+ * Of a workload's adds, how many a baseline is given. The pool commits one by one, at a rate that has no ramp: a quarter of
+ * them tells it as well, and keeps a run short where the disk is slow. What batches gets all of them.
  */
-export const addsFor = (peer: string, n: number): number => peer === pooled ? Math.floor(n / 2) : n
+export const addsFor = (peer: string, n: number): number => peer === pooled ? Math.floor(n / 4) : n
 
-/** Adds that warm a baseline up: the procedure is compiled and the pool connected long before. */
-export const warmUp = (n: number): number => Math.min(n, 5_000)
+/**
+ * Adds that warm a baseline up. Each session of the pool has then called the procedure thirty times, six times as often as
+ * it takes to have its plans; what batches needs more, since it makes a few statements of them.
+ */
+export const warmUp = (peer: string, n: number): number => Math.min(n, peer === pooled ? 1_000 : 5_000)
 
 /** Content as the outcome keeps it, so that the same id with other content can be told. */
 const hashOf = ({ member, product, ticket }: Line): string => fingerprint({ ticket, product, member, quantity: 1 })

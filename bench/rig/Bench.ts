@@ -165,7 +165,7 @@ export const bench = async (
   // A listener keeps the channel open, and an open channel the process.
   process.channel?.unref()
   try {
-    await postgres.prepare()
+    if (!options.templateMade) await postgres.prepare()
     const run = new Bench(name, options, postgres)
     run.say(`PostgreSQL ${postgres.version}, fsync on, Node ${process.version}`)
     const started = performance.now()

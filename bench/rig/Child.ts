@@ -7,8 +7,8 @@ import type { Heap } from "./Probe.ts"
 
 /** Where the bundles of this folder lie once the bench runs. */
 const bundles = path.resolve("bench/dist")
-/** The server as it is shipped. */
-export const serverMain = path.resolve("packages/server/dist/main.js")
+/** The server as it is shipped: one file. */
+export const serverMain = path.resolve("packages/server/dist/bundle/main.js")
 export const bundle = (name: string): string => path.join(bundles, `${name}.js`)
 
 /** A process that does not serve by then, ms, or does not end by then after SIGTERM. */

@@ -12,8 +12,10 @@ import { together } from "./Load.ts"
 import type { Database } from "./Postgres.ts"
 import type { Question as ShopperQuestion } from "./Shopper.ts"
 
+/** Ports given away: of processes that start together none may get another's, which is free until that one listens. */
+const given = new Set<number>()
 const freePort = (): Promise<number> =>
-  new Promise((resolve, reject) => {
+  new Promise<number>((resolve, reject) => {
     const server = createServer()
     server.once("error", reject)
     server.listen({ host: "127.0.0.1", port: 0 }, () => {
@@ -21,7 +23,7 @@ const freePort = (): Promise<number> =>
       const port = typeof address === "object" && address !== null ? address.port : 0
       server.close(() => resolve(port))
     })
-  })
+  }).then((port) => given.has(port) ? freePort() : (given.add(port), port))
 
 const startRunner = async (
   database: Database,
@@ -81,17 +83,15 @@ export class ActorHouse {
     database: Database,
     { environment = {} as Readonly<Record<string, string>>, flags = [] as ReadonlyArray<string>, gateways = 1 } = {}
   ): Promise<ActorHouse> {
-    const runner = await startRunner(database, flags, environment)
-    const drivers: Array<Child> = []
-    for (let i = 1; i <= gateways; i++) {
-      drivers.push(
-        await Child.start({
-          name: `gateway-${i}`,
+    const [runner, ...drivers] = await Promise.all([
+      startRunner(database, flags, environment),
+      ...Array.from({ length: gateways }, (_, i) =>
+        Child.start({
+          name: `gateway-${i + 1}`,
           program: bundle("rig/Driver"),
           environment: { DATABASE_URL: database.url }
-        })
-      )
-    }
+        }))
+    ])
     return new ActorHouse(runner, drivers)
   }
 
@@ -155,24 +155,23 @@ export class ApiHouse {
   }
 
   static async start(database: Database, shoppers: number): Promise<ApiHouse> {
-    const runner = await startRunner(database)
     const port = await freePort()
-    const gateway = await Child.start({
-      name: "api-gateway",
-      program: serverMain,
-      args: ["gateway"],
-      environment: { DATABASE_URL: database.url, HIKYAKU_HOST: "127.0.0.1", HIKYAKU_PORT: String(port) }
-    })
-    const fronts: Array<Child> = []
-    for (let i = 0; i < shoppers; i++) {
-      fronts.push(
-        await Child.start({
-          name: `shopper-${i + 1}`,
-          program: bundle("rig/Shopper"),
-          environment: { HIKYAKU_URL: `ws://127.0.0.1:${port}/rpc` }
-        })
-      )
-    }
+    const [runner, gateway] = await Promise.all([
+      startRunner(database),
+      Child.start({
+        name: "api-gateway",
+        program: serverMain,
+        args: ["gateway"],
+        environment: { DATABASE_URL: database.url, HIKYAKU_HOST: "127.0.0.1", HIKYAKU_PORT: String(port) }
+      })
+    ])
+    // They connect at once.
+    const fronts = await Promise.all(Array.from({ length: shoppers }, (_, i) =>
+      Child.start({
+        name: `shopper-${i + 1}`,
+        program: bundle("rig/Shopper"),
+        environment: { HIKYAKU_URL: `ws://127.0.0.1:${port}/rpc` }
+      })))
     return new ApiHouse(runner, gateway, fronts)
   }
 

@@ -8,8 +8,9 @@ const read = (): { readonly idle: number; readonly all: number } => {
 
 export const sleep = (ms: number): Promise<void> => new Promise((resume) => setTimeout(resume, ms))
 
-/** Share of idle time from which on a machine counts as quiet, over one second. */
+/** Share of idle time from which on a machine counts as quiet, and the time over which it is taken, ms. */
 const quietShare = 0.8
+const quietWindow = 500
 
 /**
  * Waits until nothing else works on this machine, at most so many seconds; false if it never went quiet. Where the system
@@ -20,7 +21,7 @@ export const quiet = async (maxS: number): Promise<boolean> => {
   try {
     while (performance.now() < end) {
       const before = read()
-      await sleep(1000)
+      await sleep(quietWindow)
       const after = read()
       if ((after.idle - before.idle) / (after.all - before.all) >= quietShare) return true
     }

