@@ -11,7 +11,7 @@ import * as CellEntity from "./actor/CellEntity.ts"
 import { LocalCells } from "./actor/CellEntity.ts"
 import * as HotCells from "./actor/HotCells.ts"
 import { HotGroup } from "./actor/HotGroup.ts"
-import { changedTopic, eventsTopic, outboxTopic } from "./actor/Nudge.ts"
+import { eventsTopic, outboxTopic, writtenTopic } from "./actor/Nudge.ts"
 import { cellsDefault, checkCells } from "./actor/Placement.ts"
 import * as Retention from "./actor/Retention.ts"
 import * as Timers from "./actor/Timers.ts"
@@ -22,7 +22,7 @@ import type { Render } from "./delivery/ListContent.ts"
 import { providerKind } from "./delivery/ProviderActor.ts"
 import * as RequestSources from "./delivery/RequestSources.ts"
 import * as RequestStore from "./delivery/RequestStore.ts"
-import { campaignKind } from "./marketing/CampaignActor.ts"
+import { campaignKind, campaignTable } from "./marketing/CampaignActor.ts"
 import { EventLog, partitions, relayMax } from "./marketing/EventLog.ts"
 import * as EventProcessor from "./marketing/EventProcessor.ts"
 import * as MarketingRetention from "./marketing/MarketingRetention.ts"
@@ -102,7 +102,7 @@ const runs = Layer.unwrapEffect(
             runsRest,
             worker.step("realtime"),
             RunWorker.runLimitsDefault.runsAtOnce,
-            { topic: changedTopic(campaignKind.name), urgent: true }
+            { topic: writtenTopic(campaignTable.name), urgent: true }
           )
         ),
         Singleton.make(
@@ -112,7 +112,7 @@ const runs = Layer.unwrapEffect(
             runsRest,
             worker.step("batch"),
             RunWorker.runLimitsDefault.runsAtOnce,
-            { topic: changedTopic(campaignKind.name) }
+            { topic: writtenTopic(campaignTable.name) }
           )
         )
       )

@@ -1,7 +1,7 @@
 /** The client of the actors over the cluster library's messaging. */
 import { Sharding } from "@effect/cluster"
 import { type CommandId, commandIdFrom } from "@hikyaku/domain/Identifier"
-import { Clock, Duration, Effect, Either, FiberSet, Layer, Schedule } from "effect"
+import { Clock, Duration, Effect, Either, FiberSet, Layer } from "effect"
 import {
   ActorClient,
   CommandExpired,
@@ -139,9 +139,11 @@ const make = (options: ClientOptions) =>
         for (const queue of queues.values()) queue.close()
       })
     )
-    yield* Effect.sync(() => {
+    const expire = Effect.sync(() => {
       for (const queue of queues.values()) queue.expire()
-    }).pipe(Effect.repeat(Schedule.spaced(expireInterval)), Effect.forkScoped)
+    })
+    // Not a schedule: it would take ten times the steps, all day long.
+    yield* Effect.sleep(expireInterval).pipe(Effect.zipRight(expire), Effect.forever, Effect.forkScoped)
 
     const itemOf = <Command>(request: Send<Command>, id: CommandId, resume: Item["resume"]): Item => ({
       actor: request.actor,

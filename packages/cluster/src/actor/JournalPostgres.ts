@@ -18,7 +18,7 @@ import {
 } from "./Journal.ts"
 import { CommitGroup, fill, type Filled } from "./JournalGroup.ts"
 import { commitSql, dueSql, hotSql, loadChildSql, loadMainSql, nextDueSql, outcomesSql } from "./JournalSql.ts"
-import { changedTopic, Nudge, outboxTopic } from "./Nudge.ts"
+import { Nudge, outboxTopic, writtenTopic } from "./Nudge.ts"
 import type { Row } from "./Table.ts"
 
 export class JournalSettings extends Context.Tag("@hikyaku/cluster/JournalSettings")<JournalSettings, {
@@ -210,7 +210,7 @@ const make = Effect.gen(function*() {
       run(group.units, group.members[0]!.generation).then(
         (verdicts) => {
           noteDue(group.units)
-          if (nudge !== null) tellOf(nudge, kind.name, group.units)
+          if (nudge !== null) tellOf(nudge, kind, group.units)
           let at = 0
           for (const waiting of group.members) {
             waiting.resume(Effect.succeed(verdicts.slice(at, at += waiting.units.length)))
@@ -305,9 +305,17 @@ const make = Effect.gen(function*() {
 })
 
 /** Tells the workers of what a commit has left for them; a unit that failed costs them a look. */
-const tellOf = (nudge: Context.Tag.Service<Nudge>, kind: string, units: ReadonlyArray<Unit>): void => {
-  if (units.some(({ change }) => change !== null)) nudge.tell(changedTopic(kind))
-  if (units.some(({ change }) => change !== null && change.outbox.length > 0)) nudge.tell(outboxTopic)
+const tellOf = (
+  nudge: Context.Tag.Service<Nudge>,
+  { children, main }: Pick<ActorKind<never, never, never, never>, "children" | "main">,
+  units: ReadonlyArray<Unit>
+): void => {
+  const changes = units.flatMap(({ change }) => change === null ? [] : [change])
+  if (main.awaited && changes.length > 0) nudge.tell(writtenTopic(main.name))
+  for (const { awaited, name } of children) {
+    if (awaited && changes.some(({ rows }) => rows.some(({ table }) => table === name))) nudge.tell(writtenTopic(name))
+  }
+  if (changes.some(({ outbox }) => outbox.length > 0)) nudge.tell(outboxTopic)
 }
 
 interface FenceRow {

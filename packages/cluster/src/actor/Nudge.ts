@@ -17,8 +17,8 @@ export const clockTopic = "clock"
 export const dueTopic = "due"
 /** There is something that members are to hear about their deliveries. */
 export const owedTopic = "owed"
-/** Actors of this kind have changed. */
-export const changedTopic = (kind: string): string => `changed ${kind}`
+/** Actors have written to this table, which is one that is awaited. */
+export const writtenTopic = (table: string): string => `written ${table}`
 
 export class Nudge extends Context.Tag("@hikyaku/cluster/Nudge")<Nudge, {
   /** Says that there is something; cheap, and called as often as there is. */

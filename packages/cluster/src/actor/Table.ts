@@ -15,6 +15,8 @@ export type Row = Readonly<Record<string, Value>>
 export interface Table {
   readonly name: string
   readonly columns: Readonly<Record<string, ColumnType>>
+  /** Some worker waits for what actors write here: a commit that has tells of it (`writtenTopic`). */
+  readonly awaited?: true
 }
 
 /** The one row per actor that carries the fence; the columns named here come on top of the fence's own. */

@@ -6,7 +6,7 @@
  */
 import { Sharding } from "@effect/cluster"
 import { make as makeEntityId } from "@effect/cluster/EntityId"
-import { Duration, Effect, Either, Layer, Schedule } from "effect"
+import { Duration, Effect, Either, Layer } from "effect"
 import { ActorClient } from "./ActorClient.ts"
 import type { ActorKind } from "./ActorKind.ts"
 import { Journal } from "./Journal.ts"
@@ -127,7 +127,8 @@ export const layer = <State, Command, Reply, Event>(
     )
     yield* polling.pipe(
       Effect.catchAllCause((cause) => Effect.logWarning(`Timers of ${kind.name} could not be polled`, cause)),
-      Effect.repeat(Schedule.spaced(pollInterval)),
+      Effect.zipRight(Effect.sleep(pollInterval)),
+      Effect.forever,
       Effect.forkScoped
     )
   }))

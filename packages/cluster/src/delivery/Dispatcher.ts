@@ -14,8 +14,9 @@ import type { MemberCommand, MemberReply } from "@hikyaku/domain/marketing/Membe
 import { Clock, Duration, Effect, Exit, Option, Queue } from "effect"
 import { ActorClient } from "../actor/ActorClient.ts"
 import type { ActorKind } from "../actor/ActorKind.ts"
-import { changedTopic, clockTopic, dueTopic, Nudge } from "../actor/Nudge.ts"
+import { clockTopic, dueTopic, Nudge, writtenTopic } from "../actor/Nudge.ts"
 import { ShopClock } from "../actor/ShopClock.ts"
+import { deliveryTable } from "../marketing/MemberActor.ts"
 import { DeliveryStore, type Ownership } from "./DeliveryStore.ts"
 import type { DispatcherSettings } from "./DispatcherSettings.ts"
 import { makeTurns } from "./DispatchTurn.ts"
@@ -122,7 +123,7 @@ const reign = <State, Event>(options: DispatcherOptions<State, Event>) =>
       })
     )
     const nudge = Option.getOrNull(yield* Effect.serviceOption(Nudge))
-    const topics = [changedTopic(options.members.name), dueTopic, clockTopic]
+    const topics = [writtenTopic(deliveryTable.name), dueTopic, clockTopic]
     /** A step, and how to rest until the next one makes sense: what is told during the step ends the rest. */
     const turn = Effect.suspend(() => {
       const seen = topics.map((topic) => nudge?.told(topic) ?? 0)

@@ -21,6 +21,8 @@ import type { ChildTable, MainTable, Row, RowWriter } from "../actor/Table.ts"
 
 export const campaignTable: MainTable = {
   name: "campaign",
+  // Runs begin with a commit of their campaign, and end with one that ends it.
+  awaited: true,
   columns: {
     status: "text",
     current_version: "integer",

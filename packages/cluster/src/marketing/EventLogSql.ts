@@ -41,18 +41,19 @@ moved as (
   from counts c join locked using (partition) where p.partition = c.partition
   returning p.partition, p.next_offset - c.n as base
 ),
+numbered as materialized (
+  select k.*, m.base + row_number() over (partition by k.partition order by k.place) - 1 as "offset"
+  from kept k join moved m using (partition)
+),
 written as (
   insert into event_log (partition, "offset", source, event_id, key, type, at, happening, catalogue_version)
-  select k.partition, m.base + row_number() over (partition by k.partition order by k.place) - 1,
-    k.source, k.event_id, k.key, k.type, to_timestamp(k.at / 1000.0), k.happening::jsonb,
+  select partition, "offset", source, event_id, key, type, to_timestamp(at / 1000.0), happening::jsonb,
     (select version from catalogue)
-  from kept k join moved m using (partition)
-  returning partition, "offset", source, event_id
+  from numbered
 )
-select e.place::int as place, w.partition, w."offset"::float8 as "offset", s.hash is null or s.hash = e.hash as same
+select e.place::int as place, n.partition, n."offset"::float8 as "offset", s.hash is null or s.hash = e.hash as same
 from e
-left join written w on w.source = e.source and w.event_id = e.event_id
-  and e.place = (select k.place from kept k where k.source = e.source and k.event_id = e.event_id)
+left join numbered n on n.place = e.place
 left join event_seen s on s.source = e.source and s.event_id = e.event_id
 order by e.place`
 

@@ -43,6 +43,7 @@ export const deliveryTable: ChildTable = {
   actor: "member",
   key: ["id"],
   live: null,
+  awaited: true,
   columns: {
     id: "text",
     run: "text",

@@ -1,7 +1,9 @@
 import { SqlClient } from "@effect/sql"
 import { it } from "@effect/vitest"
+import { ActorClient } from "@hikyaku/cluster/actor/ActorClient"
 import { clockTopic, dueTopic, Nudge, owedTopic } from "@hikyaku/cluster/actor/Nudge"
 import { layer as requestStore, RequestStore } from "@hikyaku/cluster/delivery/RequestStore"
+import { memberKind } from "@hikyaku/cluster/marketing/MemberActor"
 import { unbounded } from "@hikyaku/domain/delivery/RateLimit"
 import { Effect, Option } from "effect"
 import { describe, expect } from "vitest"
@@ -45,6 +47,18 @@ describe("a dispatcher with nothing to do", () => {
         yield* pollUntil(tally, ({ sent = 0 }) => sent === 5)
         yield* atRest
         expect(nudge.told(owedTopic)).toBeGreaterThan(0)
+        // A commit of theirs that leaves nothing to deliver tells nobody.
+        const silent = asked
+        yield* Effect.flatMap(ActorClient, (client) =>
+          client.sendAll(
+            memberKind,
+            batchOf(5).map(({ member }) => ({
+              actor: member,
+              command: { _tag: "SetConsent" as const, channel: "line" as const, consent: true }
+            }))
+          ))
+        yield* Effect.sleep("300 millis")
+        expect(asked).toBe(silent)
         // Due otherwise, or by a replay's moving the clock, and nobody tells.
         for (const topic of [dueTopic, clockTopic]) {
           yield* sql`update delivery set status = 'due', list_id = null`
