@@ -94,6 +94,8 @@ export interface Overview {
   readonly paused: ReadonlyArray<OpenList>
   /** ms of real time after which the first list's step is no longer put off; null when none is. */
   readonly wakeInMs: number | null
+  /** There are deliveries that the shop's clock makes due, or has made. */
+  readonly awaitsClock: boolean
 }
 
 /** A change of a list's state by an outcome. The list must still be in the state it names, or in doubt about that request. */

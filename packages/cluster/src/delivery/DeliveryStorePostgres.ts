@@ -34,6 +34,7 @@ interface ListRow extends Omit<OpenList, "state"> {
 interface OverviewRow {
   readonly now: number
   readonly wait: number | null
+  readonly awaits: boolean
   readonly groups: ReadonlyArray<DueGroup> | null
   readonly lists: ReadonlyArray<ListRow & { readonly ready: boolean; readonly paused: boolean }> | null
 }
@@ -127,7 +128,8 @@ export const make = Effect.gen(function*() {
           waiting: (row?.lists ?? []).filter(({ paused, ready }) => !ready && !paused).map(openList),
           paused: (row?.lists ?? []).filter(({ paused }) => paused).map(openList),
           now: row?.now ?? 0,
-          wakeInMs: row?.wait ?? null
+          wakeInMs: row?.wait ?? null,
+          awaitsClock: row?.awaits ?? false
         })
       ),
 

@@ -29,10 +29,10 @@ const wait = `select (extract(epoch from min(retry_at) - clock_timestamp()) * 10
     and retry_at > clock_timestamp()`
 
 /**
- * The distinct groups of what is due, by jumping from one to the next in the index: the cost is that of the groups, not of
- * what is due. A group is represented by its delivery that has been due longest.
+ * The distinct groups of what is due or will be, by jumping from one to the next in the index: the cost is that of the
+ * groups, not of their deliveries.
  */
-const groups = `with recursive at as (select shop_now() as now),
+const steps = `at as (select shop_now() as now),
 step as (
   (select class, campaign, version, channel from delivery where status = 'due' and not held
     order by class, campaign, version, channel limit 1)
@@ -41,10 +41,13 @@ step as (
     select class, campaign, version, channel from delivery
     where status = 'due' and not held and (class, campaign, version, channel) > (s.class, s.campaign, s.version, s.channel)
     order by class, campaign, version, channel limit 1) n
-)
-select s.class, s.campaign, s.version::float8 as version, s.channel, coalesce(q.recipients, 0) as size, coalesce(q.system, '') as system, ${
-  ms("h.not_before")
-} as since,
+)`
+
+/** Those with something due. A group is represented by its delivery that has been due longest. */
+const groups =
+  `select s.class, s.campaign, s.version::float8 as version, s.channel, coalesce(q.recipients, 0) as size, coalesce(q.system, '') as system, ${
+    ms("h.not_before")
+  } as since,
   ${ms("h.deadline")} as deadline, h.priority,
   exists (select from delivery f where f.status = 'due' and not f.held and f.class = s.class and f.campaign = s.campaign
     and f.version = s.version and f.channel = s.channel and f.not_before <= (select now from at)
@@ -83,8 +86,10 @@ order by s.paused or not s.ready, class = 'batch', deadline limit $6`
  * $1 provider, $2 epoch, $3 channels, $4 recipients from which on a group is full, $5 groups and $6 lists at most. One
  * statement for all that a turn looks at: three cost three sessions their waking, many times a second.
  */
-export const overview = `select ${ms("shop_now()")} as now, (${wait}) as wait,
-  (select json_agg(g) from (${groups}) g) as groups, (select json_agg(l) from (${openLists}) l) as lists`
+export const overview = `with recursive ${steps}
+select ${ms("(select now from at)")} as now, (${wait}) as wait,
+  (select json_agg(g) from (${groups}) g) as groups, (select json_agg(l) from (${openLists}) l) as lists,
+  exists (select from step where channel = any($3::text[])) as awaits`
 
 export const statusOf = `select id, status, attempt from delivery_list where id = any($1::text[])`
 

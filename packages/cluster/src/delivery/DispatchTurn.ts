@@ -50,6 +50,8 @@ export interface Turns {
   readonly gathered: (told: Effect.Effect<unknown>) => Effect.Effect<void>
   /** Lists with a request that is ready or under way. */
   readonly busy: () => ReadonlyArray<string>
+  /** Whether the last turn found anything that the shop's clock makes due or late. */
+  readonly awaitsClock: () => boolean
   /** Whether the last turn found nothing due, no list to work on, and nothing being made, ready or under way. */
   readonly isQuiet: () => boolean
   /** How fast the account works. */
@@ -82,6 +84,7 @@ export const makeTurns = (
     )
     let credit: Credit = noCounts
     let isQuiet = false
+    let awaitsClock = true
     let expireAt = 0
     /** Real time before which asking for slots again is of no use, and by which the actor has to hear from here. */
     let askAt = 0
@@ -283,6 +286,7 @@ export const makeTurns = (
     })
     const turn = Effect.gen(function*() {
       isQuiet = false
+      awaitsClock = true
       yield* Queue.takeAll(hurry)
       const { nanos, overview, since } = yield* look
       const wall = clock.real()
@@ -324,6 +328,8 @@ export const makeTurns = (
         }
         asks.push(askOf(candidate, list))
       }
+      awaitsClock = overview.awaitsClock || busy.size > 0 ||
+        overview.lists.length + overview.waiting.length + overview.paused.length > 0
       isQuiet = overview.groups.length === 0 && overview.lists.length === 0 && busy.size === 0 && !listing.isMaking() &&
         news === since
       const idleMs = isQuiet ? Math.max(settings.idleMs, settings.quietMs) : settings.idleMs
@@ -367,6 +373,7 @@ export const makeTurns = (
             : Effect.void
         ),
       busy: () => [...busy],
+      awaitsClock: () => awaitsClock,
       isQuiet: () => isQuiet,
       speed: () => ({ ...requests.pace(), slots: slotsOf(desk.limits()), listSize: listSize() })
     }

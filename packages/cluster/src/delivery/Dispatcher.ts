@@ -123,7 +123,8 @@ const reign = <State, Event>(options: DispatcherOptions<State, Event>) =>
       })
     )
     const nudge = Option.getOrNull(yield* Effect.serviceOption(Nudge))
-    const topics = [writtenTopic(deliveryTable.name), dueTopic, clockTopic]
+    const dueTopics = [writtenTopic(deliveryTable.name), dueTopic]
+    const topics = [...dueTopics, clockTopic]
     /** A step, and how to rest until the next one makes sense: what is told during the step ends the rest. */
     const turn = Effect.suspend(() => {
       const seen = topics.map((topic) => nudge?.told(topic) ?? 0)
@@ -132,7 +133,10 @@ const reign = <State, Event>(options: DispatcherOptions<State, Event>) =>
         const restMs = nudge === null ? Math.min(rest, settings.idleMs) : rest
         const told = nudge === null
           ? Effect.never
-          : Effect.raceAll(topics.map((topic, n) => nudge.beyond(topic, seen[n]!)))
+          : Effect.raceAll(
+            // A replay moves its clock many times a second, mostly past nothing that waits for it.
+            (turns.awaitsClock() ? topics : dueTopics).map((topic, n) => nudge.beyond(topic, seen[n]!))
+          )
         return Effect.zipRight(
           turns.gathered(told),
           Effect.timeoutOption(Effect.raceFirst(Queue.take(wake), told), Duration.millis(Math.max(1, restMs)))
