@@ -682,6 +682,24 @@ export const mutations = [
     only: "even in between"
   },
   {
+    id: "a defect does not end the dispatcher",
+    rule: "G12",
+    file: "packages/cluster/src/delivery/Dispatcher.ts",
+    find: "Effect.catchAllCause((cause) =>",
+    replace: "Effect.catchAll((cause) =>",
+    ...faultsTest,
+    only: "look: does not end"
+  },
+  {
+    id: "a defect beside the turns leaves no list behind",
+    rule: "G12",
+    file: "packages/cluster/src/delivery/Dispatcher.ts",
+    find: "Effect.raceFirst(Effect.forever(Effect.flatten(turn)), turns.broken)",
+    replace: "Effect.forever(Effect.flatten(turn))",
+    ...faultsTest,
+    only: "begin before: does not end"
+  },
+  {
     id: "a slot lapses no sooner than its request can be over",
     rule: "R20",
     file: provider,

@@ -48,6 +48,8 @@ export interface Turns {
   readonly turn: Effect.Effect<number, DeskError | StoreFault>
   /** Waits until the next turn is worth it, and no longer than is good for realtime, which `told` says something of. */
   readonly gathered: (told: Effect.Effect<unknown>) => Effect.Effect<void>
+  /** Ends, with the cause, when something broke beside the turns: what it had in hand is only found by beginning anew. */
+  readonly broken: Effect.Effect<void>
   /** Lists with a request that is ready or under way. */
   readonly busy: () => ReadonlyArray<string>
   /** Whether the last turn found nothing due, no list to work on, and nothing being made, ready or under way. */
@@ -129,7 +131,7 @@ export const makeTurns = (
           return wakeUp
         })
     )
-    const beside = yield* FiberSet.make<void>()
+    const beside = yield* FiberSet.make<void, never>()
 
     /** What was ready will not start: its slot goes back, its list is as before. */
     const takeBack = ({ slot, work }: Ready) =>
@@ -366,6 +368,7 @@ export const makeTurns = (
             )
             : Effect.void
         ),
+      broken: FiberSet.join(beside),
       busy: () => [...busy],
       isQuiet: () => isQuiet,
       speed: () => ({ ...requests.pace(), slots: slotsOf(desk.limits()), listSize: listSize() })

@@ -6,7 +6,7 @@ import { type DeliveryClass, deliveryClasses } from "@hikyaku/domain/delivery/De
 import { type Group, latestStart, listNext, type Shares } from "@hikyaku/domain/delivery/Dispatch"
 import { freeSlots } from "@hikyaku/domain/delivery/RateLimit"
 import type { MessageClass } from "@hikyaku/domain/marketing/FrequencyCap"
-import { Effect, FiberSet } from "effect"
+import { Duration, Effect, FiberSet } from "effect"
 import { ShopClock } from "../actor/ShopClock.ts"
 import { DeliveryStore, type DueGroup, type OpenList } from "./DeliveryStore.ts"
 import type { DispatcherSettings } from "./DispatcherSettings.ts"
@@ -21,6 +21,9 @@ const renderingMax = 2
 const aheadPart = 0.5
 /** How long a group rests of which nothing can be listed, ms: somebody waits for what is realtime. */
 export const groupRestMs: Readonly<Record<DeliveryClass, number>> = { realtime: 50, batch: 500 }
+
+/** How long a class rests of which lists could not be made, ms. */
+const faultMs = 200
 
 /** An order's own messages go with realtime, ahead of batch. */
 export const laneOf = (cls: MessageClass): DeliveryClass => cls === "batch" ? "batch" : "realtime"
@@ -168,7 +171,12 @@ export const makeListMaking = (
         return Effect.asVoid(FiberSet.run(
           beside,
           work.pipe(
-            Effect.catchAll((fault) => Effect.logWarning("Lists could not be made; it will be tried again", fault)),
+            Effect.catchAllCause((cause) =>
+              Effect.zipRight(
+                Effect.logWarning("Lists could not be made; it will be tried again", cause),
+                Effect.sleep(Duration.millis(faultMs))
+              )
+            ),
             Effect.ensuring(Effect.sync(() => making.delete(cls))),
             Effect.zipRight(wakeUp(cls))
           )
