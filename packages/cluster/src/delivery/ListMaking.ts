@@ -17,8 +17,6 @@ import { freshId, type SlotDesk } from "./SlotDesk.ts"
 /** Groups of a class of which lists are made at a time, and lists that are rendered at a time. */
 const makingMax = 2
 const renderingMax = 2
-/** Lists made before a slot is free for them, by requests that are made ready ahead of their turn. */
-const aheadPart = 0.5
 /** How long a group rests of which nothing can be listed, ms: somebody waits for what is realtime. */
 export const groupRestMs: Readonly<Record<DeliveryClass, number>> = { realtime: 50, batch: 500 }
 
@@ -108,7 +106,8 @@ export const makeListMaking = (
       const least = Math.min(...[...present].flatMap((system) => served.get(system) ?? []))
       for (const system of present) if (!served.has(system)) served.set(system, Number.isFinite(least) ? least : 0)
       for (const system of served.keys()) if (!present.has(system)) served.delete(system)
-      const ahead = Math.max(settings.ahead, Math.ceil(desk.ahead() * aheadPart))
+      // As many as may be made ready: the last of them are what fills the wait for the very last (`lastUploads`).
+      const ahead = Math.max(settings.ahead, desk.ahead())
       return listNext(candidates, queued, freeUploads(), ahead, shares, { now, served })
         .flatMap((chosen) => byId.get(chosen.id) ?? [])
     }
@@ -217,5 +216,5 @@ export const makeListMaking = (
       for (const [list, at] of madeAt) if (at < since) madeAt.delete(list)
       return madeAt.keys()
     }
-    return { make, made, isMaking: () => making.size > 0 }
+    return { make, made, isMaking: (cls?: DeliveryClass) => cls === undefined ? making.size > 0 : making.has(cls) }
   })
