@@ -38,6 +38,10 @@ const noteDue = (due: Due, mail: MailRequest, at: number): void => {
   for (let n = 0; n < mail.recipients; n++) due.set(deliveryOf(mail.id, n), { at, class: mail.class })
 }
 
+/** The mails' account has a dispatcher; the others' say nothing of it. How long is waited for that, ms. */
+const rules = "select from provider where id = 'mail' and owner <> ''"
+const rulesWithin = 60_000
+
 const finished = `select where not exists (select from delivery where status in ('due', 'listed'))
   and not exists (select from delivery_list where status not in ('completed', 'failed', 'expired'))`
 
@@ -51,7 +55,11 @@ const hikyaku = (run: Bench, database: Database): Sender => async (sandbox, mix,
   const runner = await startRunner(database, sandbox, concurrency)
   try {
     const holds = async (statement: string) => (await database.admin.query(statement)).rowCount === 1
-    while (!await holds("select from provider where owner <> ''")) await sleep(50)
+    const rulesBy = Date.now() + rulesWithin
+    while (!await holds(rules)) {
+      if (Date.now() > rulesBy) throw new Error("nobody dispatches the mails")
+      await sleep(50)
+    }
     const until = async (sent: Mix) => {
       const end = Date.now() + patience(lowerBoundMs(sent, concurrency))
       while (Date.now() < end && !await holds(finished)) await sleep(200)
@@ -69,7 +77,7 @@ const hikyaku = (run: Bench, database: Database): Sender => async (sandbox, mix,
         noteDue(due, mail, await makeDue(sql, mail))
       }))
       await until(mix)
-      return startAt
+      return [...due.values()].reduce((first, { at }) => Math.min(first, at), Number.POSITIVE_INFINITY)
     })
     const runnerMs = await runner.usage() - usedBefore
     if (profile !== null) await runner.profiled(`${profile}-runner.cpuprofile`)

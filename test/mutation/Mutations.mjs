@@ -682,6 +682,44 @@ export const mutations = [
     only: "even in between"
   },
   {
+    id: "a place is free before its answer is read only where that says that it was done",
+    rule: "G9",
+    file: "packages/cluster/src/delivery/HttpProvider.ts",
+    find: "if (response.status >= 200 && response.status < 300) {",
+    replace:
+      "if (terms.answered !== undefined && response.status >= 300) yield* terms.answered\n        if (response.status < 300) {",
+    project: "integration",
+    test: "packages/server/test/http/ProviderClient.integration.test.ts",
+    only: "the place of a request"
+  },
+  {
+    id: "what is patient waits for the last uploads, what is not does not",
+    rule: "G13",
+    file: "packages/domain/src/delivery/Dispatch.ts",
+    find: "candidate.patient === true && candidate.operation",
+    replace: "candidate.operation",
+    ...unit("packages/domain/test/delivery/Dispatch.test.ts"),
+    only: "lets what is patient wait"
+  },
+  {
+    id: "a defect does not end the dispatcher",
+    rule: "G12",
+    file: "packages/cluster/src/delivery/Dispatcher.ts",
+    find: "Effect.catchAllCause((cause) =>",
+    replace: "Effect.catchAll((cause) =>",
+    ...faultsTest,
+    only: "look: does not end"
+  },
+  {
+    id: "a defect beside the turns leaves no list behind",
+    rule: "G12",
+    file: "packages/cluster/src/delivery/Dispatcher.ts",
+    find: "Effect.raceFirst(Effect.forever(Effect.flatten(turn)), turns.broken)",
+    replace: "Effect.forever(Effect.flatten(turn))",
+    ...faultsTest,
+    only: "begin before: does not end"
+  },
+  {
     id: "a slot lapses no sooner than its request can be over",
     rule: "R20",
     file: provider,

@@ -17,13 +17,14 @@ import {
 import { listStep, mayHaveGone } from "@hikyaku/domain/delivery/List"
 import { noCounts } from "@hikyaku/domain/delivery/RateLimit"
 import type { Speed } from "@hikyaku/domain/delivery/Request"
+import type { MessageClass } from "@hikyaku/domain/marketing/FrequencyCap"
 import { Clock, Duration, Effect, FiberSet, Option, Queue } from "effect"
 import { ShopClock } from "../actor/ShopClock.ts"
 import { DeliveryStore, expiriesMax, type OpenList, type Overview, type StoreFault } from "./DeliveryStore.ts"
 import type { DispatcherSettings } from "./DispatcherSettings.ts"
 import { makeCandidates } from "./ListCandidates.ts"
 import type { ListContents } from "./ListContent.ts"
-import { makeListMaking } from "./ListMaking.ts"
+import { laneOf, makeListMaking } from "./ListMaking.ts"
 import type { ListRequests, Work } from "./ListRequests.ts"
 import { Provider } from "./Provider.ts"
 import { type Ask, type DeskError, type Grant, neverStarted, type SlotDesk } from "./SlotDesk.ts"
@@ -38,6 +39,10 @@ const signOfLifeMs = 4_000
 const tellMs = 50
 /** How long lists rest that could not begin, ms. */
 const faultMs = 200
+/** What has longer than this until its latest start, ms, may wait for the last uploads: they take seconds. */
+const patienceMs = 60_000
+/** The last lists of a batch are at most so many times as many as there are places: with more it is not the end yet. */
+const lastPart = 2
 /** The part of its lease that a ready request's slot has left when another one is asked for. */
 const renewal = 0.5
 /** The part of the requests that are made ready ahead that supplies the places: no turn is made for the sake of one more. */
@@ -48,6 +53,8 @@ export interface Turns {
   readonly turn: Effect.Effect<number, DeskError | StoreFault>
   /** Waits until the next turn is worth it, and no longer than is good for realtime, which `told` says something of. */
   readonly gathered: (told: Effect.Effect<unknown>) => Effect.Effect<void>
+  /** Ends, with the cause, when something broke beside the turns: what it had in hand is only found by beginning anew. */
+  readonly broken: Effect.Effect<void>
   /** Lists with a request that is ready or under way. */
   readonly busy: () => ReadonlyArray<string>
   /** Whether the last turn found anything that the shop's clock makes due or late. */
@@ -75,13 +82,19 @@ export const makeTurns = (
     const shares: Shares = { batch: settings.batchShare, ageMs: settings.ageMs }
     const listSize = () =>
       listSizeFor(desk.limits(), Math.min(settings.listSize, promises.listSizeMax), requests.pace())
-    const { askOf, candidateOf, endsWithinMs, repeatableFor } = makeCandidates(
+    const { askOf, candidateOf: nextOf, endsWithinMs, repeatableFor } = makeCandidates(
       settings,
       promises,
       requests,
       contents,
       listSize
     )
+    const candidateOf = (list: OpenList, now: number): Candidate | null => {
+      const next = nextOf(list)
+      return next && { ...next, patient: next.class === "batch" && next.latestStart - now > patienceMs }
+    }
+    /** Whether the lists that are queued are the last of batch, for now. */
+    let isLast = false
     let credit: Credit = noCounts
     let isQuiet = false
     let awaitsClock = true
@@ -130,9 +143,10 @@ export const makeTurns = (
           desk.ended(slot, ending)
           letGo(work.list.id)
           return wakeUp
-        })
+        }),
+      () => isLast
     )
-    const beside = yield* FiberSet.make<void>()
+    const beside = yield* FiberSet.make<void, never>()
 
     /** What was ready will not start: its slot goes back, its list is as before. */
     const takeBack = ({ slot, work }: Ready) =>
@@ -301,10 +315,14 @@ export const makeTurns = (
       let unsent = unsentOf(overview, uploading, listing.made(since))
       yield* listing.make(overview.groups, lists, wall, overview.now, since, mayList(unsent, left))
 
+      const isBatch = ({ class: cls }: { readonly class: MessageClass }) => laneOf(cls) === "batch"
+      const queued = lists.filter((list) => list.state.status === "queued" && isBatch(list)).length
+      isLast = queued <= lastPart * desk.ahead() && !overview.groups.some(isBatch) && !listing.isMaking("batch")
+
       const byId = new Map(lists.map((list) => [list.id, list]))
       const input: DispatchInput = readyInput({
         candidates: lists.flatMap((list) => {
-          const candidate = candidateOf(list)
+          const candidate = candidateOf(list, overview.now)
           return candidate === null ||
               (candidate.operation === "upload" && !mayUpload(unsent, desk.limits(), left, list))
             ? []
@@ -314,7 +332,8 @@ export const makeTurns = (
         concurrency: desk.room(),
         shares,
         credit,
-        now: overview.now
+        now: overview.now,
+        lastUploads: isLast
       }, desk.ahead())
       const choice = choose(input)
       const asks = yield* renew
@@ -353,7 +372,7 @@ export const makeTurns = (
       const fresh = take(grants)
       credit = settle(input, choice, new Set(fresh.map(({ work }) => work.list.id)))
       const candidates = new Map(fresh.flatMap(({ work: { list, operation } }) => {
-        const candidate = candidateOf(list)
+        const candidate = candidateOf(list, overview.now)
         return candidate === null ? [] : [[list.id, { ...candidate, operation }] as const]
       }))
       if (fresh.length > 0) yield* FiberSet.run(beside, lineUp(fresh, candidates, overview.now, nanos))
@@ -372,6 +391,7 @@ export const makeTurns = (
             )
             : Effect.void
         ),
+      broken: FiberSet.join(beside),
       busy: () => [...busy],
       awaitsClock: () => awaitsClock,
       isQuiet: () => isQuiet,

@@ -159,7 +159,7 @@ const reign = <State, Event>(options: DispatcherOptions<State, Event>) =>
         )
         : Effect.void
     )
-    return yield* Effect.forever(Effect.flatten(turn))
+    return yield* Effect.raceFirst(Effect.forever(Effect.flatten(turn)), turns.broken)
   }).pipe(Effect.scoped)
 
 const waitOut = (what: string, fault: unknown) => Effect.as(Effect.logWarning(what, fault), faultMs)
@@ -189,9 +189,10 @@ export const runDispatcher = <State, Event>(
     const reigns = reign(options).pipe(
       Effect.catchTag("Deposed", stepBack),
       Effect.catchTag("NoLimits", () => Effect.sleep(Duration.millis(noLimitsMs))),
-      Effect.catchAll((fault) =>
+      // Whatever it was, a defect included: the singleton is started once, and nobody else would send anything.
+      Effect.catchAllCause((cause) =>
         Effect.zipRight(
-          Effect.logWarning("Dispatching could not begin; it will be tried again", fault),
+          Effect.logWarning("Dispatching broke off; it begins anew", cause),
           Effect.sleep(Duration.millis(faultMs))
         )
       ),

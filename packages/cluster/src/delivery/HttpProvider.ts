@@ -130,7 +130,10 @@ export const make = (
           response.text,
           (error) => new ProviderUnknown({ reason: `the answer broke off: ${error.message}` })
         )
-        if (response.status >= 200 && response.status < 300) return yield* Effect.mapError(read(body), failureOfBody)
+        if (response.status >= 200 && response.status < 300) {
+          if (terms.answered !== undefined) yield* terms.answered
+          return yield* Effect.mapError(read(body), failureOfBody)
+        }
         return yield* failureOfStatus(
           response.status,
           response.headers["retry-after"],
@@ -148,14 +151,14 @@ export const make = (
         HttpClientRequest.setBody(HttpBody.text(JSON.stringify(body), "application/json"))
       )
     const postWithKey = <A, I>(
-      { idempotencyKey, startBefore }: RequestTerms & { readonly idempotencyKey: string },
+      { answered, idempotencyKey, startBefore }: RequestTerms & { readonly idempotencyKey: string },
       path: string,
       body: object,
       answer: Schema.Schema<A, I>
     ) =>
       keyPattern.test(idempotencyKey)
         ? request(
-          { startBefore },
+          { startBefore, answered },
           HttpClientRequest.setHeader(post(path, body), "idempotency-key", idempotencyKey),
           answer
         )
@@ -170,13 +173,13 @@ export const make = (
         requestTimeout,
         listSizeMax
       },
-      uploadList: ({ idempotencyKey, startBefore, ...list }) =>
-        postWithKey({ idempotencyKey, startBefore }, "/v1/lists", list, Uploaded),
+      uploadList: ({ answered, idempotencyKey, startBefore, ...list }) =>
+        postWithKey({ answered, idempotencyKey, startBefore }, "/v1/lists", list, Uploaded),
       startDelivery: ({ uploadId, ...terms }) =>
         postWithKey(terms, `/v1/lists/${encodeURIComponent(uploadId)}/send`, {}, Started),
-      status: ({ sendId, startBefore }) =>
-        request({ startBefore }, HttpClientRequest.get(`/v1/sends/${encodeURIComponent(sendId)}`), SendStatus),
-      history: ({ query, startBefore }) => request({ startBefore }, post("/v1/history", query), History)
+      status: ({ sendId, ...terms }) =>
+        request(terms, HttpClientRequest.get(`/v1/sends/${encodeURIComponent(sendId)}`), SendStatus),
+      history: ({ query, ...terms }) => request(terms, post("/v1/history", query), History)
     })
   })
 

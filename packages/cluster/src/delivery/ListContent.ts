@@ -116,6 +116,8 @@ export const makeContents = (render: Render) =>
           if (preparing.has(list.id) || ready.has(list.id)) return Effect.void
           preparing.add(list.id)
           return make(list, deliveries).pipe(
+            // A renderer that breaks on one list holds up no other.
+            Effect.catchAllDefect((defect) => new ContentUnavailable({ reason: String(defect) })),
             Effect.either,
             Effect.flatMap((made) =>
               Either.isLeft(made)

@@ -6,7 +6,7 @@ import { type DeliveryClass, deliveryClasses } from "@hikyaku/domain/delivery/De
 import { type Group, latestStart, listNext, type Shares } from "@hikyaku/domain/delivery/Dispatch"
 import { freeSlots } from "@hikyaku/domain/delivery/RateLimit"
 import type { MessageClass } from "@hikyaku/domain/marketing/FrequencyCap"
-import { Effect, FiberSet } from "effect"
+import { Duration, Effect, FiberSet } from "effect"
 import { ShopClock } from "../actor/ShopClock.ts"
 import { DeliveryStore, type DueGroup, type OpenList } from "./DeliveryStore.ts"
 import type { DispatcherSettings } from "./DispatcherSettings.ts"
@@ -17,10 +17,11 @@ import { freshId, type SlotDesk } from "./SlotDesk.ts"
 /** Groups of a class of which lists are made at a time, and lists that are rendered at a time. */
 const makingMax = 2
 const renderingMax = 2
-/** Lists made before a slot is free for them, by requests that are made ready ahead of their turn. */
-const aheadPart = 0.5
 /** How long a group rests of which nothing can be listed, ms: somebody waits for what is realtime. */
 export const groupRestMs: Readonly<Record<DeliveryClass, number>> = { realtime: 50, batch: 500 }
+
+/** How long a class rests of which lists could not be made, ms. */
+const faultMs = 200
 
 /** An order's own messages go with realtime, ahead of batch. */
 export const laneOf = (cls: MessageClass): DeliveryClass => cls === "batch" ? "batch" : "realtime"
@@ -105,7 +106,8 @@ export const makeListMaking = (
       const least = Math.min(...[...present].flatMap((system) => served.get(system) ?? []))
       for (const system of present) if (!served.has(system)) served.set(system, Number.isFinite(least) ? least : 0)
       for (const system of served.keys()) if (!present.has(system)) served.delete(system)
-      const ahead = Math.max(settings.ahead, Math.ceil(desk.ahead() * aheadPart))
+      // As many as may be made ready: the last of them are what fills the wait for the very last (`lastUploads`).
+      const ahead = Math.max(settings.ahead, desk.ahead())
       return listNext(candidates, queued, freeUploads(), ahead, shares, { now, served })
         .flatMap((chosen) => byId.get(chosen.id) ?? [])
     }
@@ -168,7 +170,12 @@ export const makeListMaking = (
         return Effect.asVoid(FiberSet.run(
           beside,
           work.pipe(
-            Effect.catchAll((fault) => Effect.logWarning("Lists could not be made; it will be tried again", fault)),
+            Effect.catchAllCause((cause) =>
+              Effect.zipRight(
+                Effect.logWarning("Lists could not be made; it will be tried again", cause),
+                Effect.sleep(Duration.millis(faultMs))
+              )
+            ),
             Effect.ensuring(Effect.sync(() => making.delete(cls))),
             Effect.zipRight(wakeUp(cls))
           )
@@ -209,5 +216,5 @@ export const makeListMaking = (
       for (const [list, at] of madeAt) if (at < since) madeAt.delete(list)
       return madeAt.keys()
     }
-    return { make, made, isMaking: () => making.size > 0 }
+    return { make, made, isMaking: (cls?: DeliveryClass) => cls === undefined ? making.size > 0 : making.has(cls) }
   })

@@ -11,7 +11,7 @@ import { Clock, Duration, Effect, Schedule } from "effect"
 import { DeliveryStore, type OpenList, type Remainder, resultsMax, type StoreFault } from "./DeliveryStore.ts"
 import type { DispatcherSettings } from "./DispatcherSettings.ts"
 import type { ListContents } from "./ListContent.ts"
-import { type DeliveryResult, type History, Provider, type ProviderError } from "./Provider.ts"
+import { type DeliveryResult, type History, Provider, type ProviderError, type RequestTerms } from "./Provider.ts"
 import { answered, type Ending, neverStarted, refused } from "./SlotDesk.ts"
 
 /** What a slot is wanted for. `list` is as it was before the request begins. */
@@ -44,6 +44,12 @@ const paceAtFirst: Pace = { requestMs: 200, perRecipientMs: 0.05 }
 const lateness = 1.1
 /** Sends whose acceptance is remembered, to learn how long they take. */
 const acceptedMax = 10_000
+
+/** The rest of this turn of the event loop: a connection writes at its end, after all fibres that can go on. */
+const whenWritten = Effect.async<void>((resume) => {
+  const turn = setImmediate(() => resume(Effect.void))
+  return Effect.sync(() => clearImmediate(turn))
+})
 
 const sheddable = /^recipients\[(\d{1,9})\]/
 
@@ -100,6 +106,13 @@ export const makeRequests = (settings: DispatcherSettings, contents: ListContent
         ? refused
         : answered
 
+    /** Whatever starts in the place that is free is written before this one's outcome is put on record. */
+    const freed = (over: Over, ending: Ending) => Effect.zipRight(over(ending), whenWritten)
+    const termsOf = (over: Over, startBefore: bigint): RequestTerms => ({
+      startBefore,
+      answered: freed(over, answered)
+    })
+
     const ask = <A>(over: Over, request: Effect.Effect<A, ProviderError>): Effect.Effect<Outcome<A>> =>
       request.pipe(
         Effect.map((answer): Outcome<A> => ({ _tag: "Answered", answer })),
@@ -122,7 +135,7 @@ export const makeRequests = (settings: DispatcherSettings, contents: ListContent
         }),
         // An adapter that dies may have written something.
         Effect.catchAllDefect((defect) => Effect.succeed<Outcome<A>>({ _tag: "Lost", reason: String(defect) })),
-        Effect.tap((outcome) => over(endingOf(outcome)))
+        Effect.tap((outcome) => freed(over, endingOf(outcome)))
       )
 
     const backOff = (id: string): number => {
@@ -169,7 +182,11 @@ export const makeRequests = (settings: DispatcherSettings, contents: ListContent
         const from = yield* Clock.currentTimeMillis
         const outcome = yield* ask(
           over,
-          provider.uploadList({ ...content, idempotencyKey: `${list.id}/${begun.attempt}`, startBefore })
+          provider.uploadList({
+            ...content,
+            idempotencyKey: `${list.id}/${begun.attempt}`,
+            ...termsOf(over, startBefore)
+          })
         )
         switch (outcome._tag) {
           case "Answered":
@@ -213,7 +230,11 @@ export const makeRequests = (settings: DispatcherSettings, contents: ListContent
         const { uploadId } = begun
         const outcome = yield* ask(
           over,
-          provider.startDelivery({ uploadId, idempotencyKey: `${list.id}/${uploadId}`, startBefore })
+          provider.startDelivery({
+            uploadId,
+            idempotencyKey: `${list.id}/${uploadId}`,
+            ...termsOf(over, startBefore)
+          })
         )
         switch (outcome._tag) {
           case "Answered":
@@ -271,7 +292,7 @@ export const makeRequests = (settings: DispatcherSettings, contents: ListContent
 
     const status = (list: OpenList, sendId: string, startBefore: bigint, over: Over) =>
       Effect.gen(function*() {
-        const outcome = yield* ask(over, provider.status({ sendId, startBefore }))
+        const outcome = yield* ask(over, provider.status({ sendId, ...termsOf(over, startBefore) }))
         if (outcome._tag !== "Answered") return yield* unanswered(list, outcome)
         switch (outcome.answer.state) {
           case "Completed":
@@ -334,7 +355,7 @@ export const makeRequests = (settings: DispatcherSettings, contents: ListContent
       Effect.gen(function*() {
         const cursor = cursors.get(list.id)
         const query = { _tag: "List" as const, listId: list.id, ...(cursor !== undefined && { cursor }) }
-        const outcome = yield* ask(over, provider.history({ query, startBefore }))
+        const outcome = yield* ask(over, provider.history({ query, ...termsOf(over, startBefore) }))
         if (outcome._tag !== "Answered") return yield* unanswered(list, outcome)
         if (list.state.status === "sent") yield* complement(list, list.state.sendId, outcome.answer)
         else yield* reconcile(list, outcome.answer)

@@ -54,6 +54,11 @@ export interface RequestTerms {
    * open (R20), where its HTTP client can do so (`StartGuard`), else right before it hands the request over.
    */
   readonly startBefore?: bigint | undefined
+  /**
+   * Run by an adapter that can when the whole answer is here and says that it was done, before it is read: the provider
+   * has nothing more to do for it, so that its place is free. Not run by others: what they answer says the same later.
+   */
+  readonly answered?: Effect.Effect<void> | undefined
 }
 
 /** One message to one recipient. */

@@ -51,13 +51,14 @@ export type Perform = (
 ) => Effect.Effect<Ending>
 
 /**
- * `finished` is told how a request ended for its slot, once its outcome is on record.
+ * `finished` is told how a request ended for its slot, once its outcome is on record; `isLast`: see `DispatchInput.lastUploads`.
  */
 export const makeStartingLine = (
   shares: Shares,
   room: () => Room,
   perform: Perform,
-  finished: (ready: Ready, slot: string, ending: Ending) => Effect.Effect<void>
+  finished: (ready: Ready, slot: string, ending: Ending) => Effect.Effect<void>,
+  isLast: () => boolean = () => false
 ) =>
   Effect.gen(function*() {
     const requests = yield* FiberSet.make<void>()
@@ -140,7 +141,8 @@ export const makeStartingLine = (
         concurrency: open(),
         shares,
         credit,
-        now: 0
+        now: 0,
+        lastUploads: isLast()
       })
       credit = choice.credit
       return Effect.forEach(choice.start, ({ id }) => {

@@ -1,6 +1,9 @@
 import { SqlClient } from "@effect/sql"
 import { it } from "@effect/vitest"
+import { runDispatcher } from "@hikyaku/cluster/delivery/Dispatcher"
+import type { Render } from "@hikyaku/cluster/delivery/ListContent"
 import { SandboxControl } from "@hikyaku/cluster/delivery/sandbox/SandboxControl"
+import { memberKind } from "@hikyaku/cluster/marketing/MemberActor"
 import { Duration, Effect } from "effect"
 import { describe, expect } from "vitest"
 import {
@@ -17,11 +20,60 @@ import {
   pollUntil,
   quickPromises,
   quiet,
+  render,
   report,
+  settings,
   slowSend,
   storm,
   tally
 } from "./DispatcherHouse.ts"
+
+/** Breaks the program at the first of these, once: no fault that anybody has foreseen. */
+const breaksOnce = (where: string) => {
+  let broken = false
+  return (step: string) =>
+    Effect.suspend(() => {
+      if (broken || step !== where) return Effect.void
+      broken = true
+      return Effect.dieMessage("by the test")
+    })
+}
+
+describe("a defect", () => {
+  // A look at the store, the slots of a choice, lists as they begin beside the turns, and as they are made.
+  for (const where of ["look", "slots after", "begin before", "begin after", "makeList after"]) {
+    it.scopedLive(`${where}: does not end the dispatcher, and nobody is mailed twice or forgotten`, () => {
+      const breaks = breaksOnce(where)
+      return inHouse(
+        { ...calm, onStep: breaks, onLook: breaks("look") },
+        Effect.gen(function*() {
+          yield* consider(batchOf(40))
+          yield* dispatch()
+          yield* quiet
+          expect(yield* tally).toEqual({ sent: 40 })
+          yield* exactlyOnce(40)
+        })
+      )
+    })
+  }
+
+  it.scopedLive("of a renderer: the list is rendered again, and no other waits for it", () => {
+    let left = 1
+    const breaking: Render = (key, deliveries) =>
+      Effect.suspend(() => left-- > 0 ? Effect.dieMessage("by the test") : render(key, deliveries))
+    return inHouse(
+      calm,
+      Effect.gen(function*() {
+        yield* consider(batchOf(20))
+        yield* Effect.forkScoped(runDispatcher({ settings, render: breaking, members: memberKind }))
+        yield* quiet
+        expect(yield* tally).toEqual({ sent: 20 })
+        // The same dispatcher: nothing was taken over for it.
+        expect(yield* count("provider", "takeovers = 1")).toBe(1)
+      })
+    )
+  })
+})
 
 describe("lost answers (G9, G10, R21)", () => {
   it.scopedLive("reconciles with the history before anything is repeated: nobody twice, nobody forgotten", () =>

@@ -23,6 +23,8 @@ export interface Candidate {
   readonly since: number
   /** Higher goes first among equals. */
   readonly priority: number
+  /** Whether its deadline leaves it the time to wait for the last uploads. */
+  readonly patient?: boolean
 }
 
 export interface Shares {
@@ -46,6 +48,11 @@ export interface DispatchInput {
   readonly credit: Credit
   /** The shop's instant, ms. */
   readonly now: number
+  /**
+   * No list is to come after those whose uploads are among the candidates. Each of these begins the longest chain that is
+   * left, with a wait in it while the provider sends; so they go before what is patient, which fills that wait later.
+   */
+  readonly lastUploads?: boolean
 }
 
 export interface Choice {
@@ -62,9 +69,12 @@ const urgency = (candidate: Candidate, shares: Shares): number =>
 
 const stage = (operation: Operation): number => operations.indexOf(operation)
 
+const waits = (candidate: Candidate): number => candidate.patient === true && candidate.operation !== "upload" ? 1 : 0
+
 /** The order within a class; total, so that equal inputs always give equal choices. */
-export const compareUrgency = (shares: Shares) => (a: Candidate, b: Candidate): number =>
-  urgency(a, shares) - urgency(b, shares) || b.priority - a.priority || stage(a.operation) - stage(b.operation) ||
+export const compareUrgency = (shares: Shares, lastUploads = false) => (a: Candidate, b: Candidate): number =>
+  (lastUploads ? waits(a) - waits(b) : 0) || urgency(a, shares) - urgency(b, shares) || b.priority - a.priority ||
+  stage(a.operation) - stage(b.operation) ||
   (a.id < b.id ? -1 : a.id > b.id ? 1 : 0)
 
 /** Whether a request of the operation only asks: cheap, repeated at will, and never to displace what does the work. */
@@ -87,8 +97,11 @@ class Line {
 
 type Lines = Readonly<Record<Operation, Readonly<Record<DeliveryClass, Line>>>>
 
-const lines = (candidates: ReadonlyArray<Candidate>, shares: Shares): Lines => {
-  const sorted = candidates.toSorted(compareUrgency(shares))
+const lines = (
+  candidates: ReadonlyArray<Candidate>,
+  order: (a: Candidate, b: Candidate) => number
+): Lines => {
+  const sorted = candidates.toSorted(order)
   const of = (operation: Operation, cls: DeliveryClass) =>
     new Line(sorted.filter((candidate) => candidate.operation === operation && candidate.class === cls))
   const both = (operation: Operation) => ({ realtime: of(operation, "realtime"), batch: of(operation, "batch") })
@@ -110,12 +123,12 @@ export const choose = (input: DispatchInput): Choice => {
   const { concurrency, now, shares } = input
   const late = (candidate: Candidate) => candidate.deadline !== null && candidate.deadline <= now
   const expired = input.candidates.filter(late)
-  const line = lines(input.candidates.filter((candidate) => !late(candidate)), shares)
+  const order = compareUrgency(shares, input.lastUploads)
+  const line = lines(input.candidates.filter((candidate) => !late(candidate)), order)
   const inFlight = { ...input.inFlight }
   const credit = { ...input.credit }
   for (const operation of operations) if (line[operation].batch.head() === undefined) credit[operation] = 0
   const start: Array<Candidate> = []
-  const order = compareUrgency(shares)
   const rank = (candidate: Candidate, claimed: boolean) => claimed ? 0 : candidate.class === "realtime" ? 1 : 2
 
   for (;;) {

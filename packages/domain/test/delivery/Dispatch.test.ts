@@ -231,6 +231,60 @@ describe("choose", () => {
     expect(ids(choose(input([old, young], { ...one, now: 60_000 })).start)).toEqual(["old"])
   })
 
+  it("lets what is patient wait for the last uploads, and nothing else; and not while more lists are to come", () => {
+    const send = candidate("send", { operation: "send", patient: true })
+    const hasty = candidate("hasty", { operation: "send", latestStart: 900, patient: false })
+    const question = candidate("question", { operation: "status", deadline: null, patient: true })
+    const realtime = candidate("realtime", { operation: "send", class: "realtime" })
+    const uploads = [
+      candidate("upload 1", { since: 5, patient: true }),
+      candidate("upload 2", { since: 6, patient: true })
+    ]
+    const all = [send, hasty, question, realtime, ...uploads]
+    expect(ids(choose(input(all, { lastUploads: true })).start))
+      .toEqual(["realtime", "hasty", "upload 1", "upload 2", "send", "question"])
+    expect(ids(choose(input(all)).start)).toEqual(["realtime", "hasty", "send", "question", "upload 1", "upload 2"])
+  })
+
+  it("is through sooner when the last uploads go first: the wait within their chains is filled", () => {
+    // Eight places; lists of 600 ms, then a send of 100, 225 at the provider and a question of 50; some are uploaded already.
+    const through = (lastUploads: boolean) => {
+      const takes = { upload: 600, send: 100, status: 50, history: 50 }
+      const lists = Array.from({ length: 20 }, (_, n) => ({
+        id: `list ${10 + n}`,
+        at: 0,
+        next: n < 8 ? "send" as const : "upload" as const
+      }))
+      const chain = { upload: "send", send: "status" } as const
+      let open: Array<{ readonly id: string; readonly at: number; readonly next: Candidate["operation"] }> = lists
+      let running: Array<{ readonly list: (typeof open)[number]; readonly ends: number }> = []
+      for (let now = 0;; now++) {
+        for (const { list } of running.filter(({ ends }) => ends <= now)) {
+          if (list.next !== "status") {
+            const next = chain[list.next === "upload" ? "upload" : "send"]
+            open = [...open, { id: list.id, at: now + (next === "status" ? 225 : 0), next }]
+          }
+        }
+        running = running.filter(({ ends }) => ends > now)
+        if (open.length === 0 && running.length === 0) return now
+        const inFlight = { ...noCounts }
+        for (const { list } of running) inFlight[list.next]++
+        const able = open.filter(({ at }) => at <= now)
+        const { start } = choose(input(
+          able.map(({ id, next }) => candidate(id, { operation: next, patient: true })),
+          { inFlight, concurrency: { ...unbounded, total: 8 }, lastUploads }
+        ))
+        const chosen = new Set(ids(start))
+        running = [
+          ...running,
+          ...able.filter(({ id }) => chosen.has(id)).map((list) => ({ list, ends: now + takes[list.next] }))
+        ]
+        open = open.filter(({ id }) => !chosen.has(id))
+      }
+    }
+    expect(through(true)).toBeLessThan(through(false))
+  })
+
   it("does not let questions displace work, nor leave their slots idle", () => {
     const eight: Bounds = { ...unbounded, total: 8 }
     const polls = Array.from(

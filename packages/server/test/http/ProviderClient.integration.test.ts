@@ -151,6 +151,46 @@ describe("R21: what a failure says about the request", () => {
     }))
 })
 
+describe("the place of a request (G9)", () => {
+  it.scopedLive("is told to be free when the whole of an answer is here that says it was done, and by no other", () =>
+    Effect.gen(function*() {
+      const told = async (answer: (response: Http.ServerResponse) => void, requestTimeout?: Duration.Duration) => {
+        let free = 0
+        const outcomes = await Effect.runPromise(Effect.scoped(Effect.gen(function*() {
+          const { url } = yield* listen(answering((_, response) => answer(response)))
+          const answered = Effect.sync(() => void free++)
+          return yield* Effect.provide(
+            outcome(Effect.flatMap(Provider, (provider) => provider.status({ sendId: "s-1", answered }))),
+            over(url, undefined, requestTimeout)
+          )
+        })))
+        return [free, outcomes]
+      }
+      const answers = {
+        done: yield* Effect.promise(() => told((response) => json(response, sending))),
+        // It is free all the same: what it says is another matter.
+        unreadable: yield* Effect.promise(() => told((response) => response.end("what?"))),
+        half: yield* Effect.promise(() =>
+          told((response) => {
+            response.writeHead(200, { "content-length": "100" })
+            response.write("{", () => response.destroy())
+          })
+        ),
+        unending: yield* Effect.promise(() => told((response) => void response.write("{"), Duration.millis(200))),
+        throttled: yield* Effect.promise(() => told((response) => response.writeHead(429).end("{}"))),
+        broken: yield* Effect.promise(() => told((response) => response.writeHead(500).end("{}")))
+      }
+      expect(answers).toEqual({
+        done: [1, "success"],
+        unreadable: [1, "ProviderUnknown"],
+        half: [0, "ProviderUnknown"],
+        unending: [0, "ProviderUnknown"],
+        throttled: [0, "Throttled"],
+        broken: [0, "ProviderUnknown"]
+      })
+    }))
+})
+
 describe("R20, G13: the guard is asked in the turn of the first byte", () => {
   /** What becomes of a request whose guard says `yes` after the number of times given. */
   const guarded = (client: HttpClient.HttpClient, url: string, mayStart: () => boolean) =>

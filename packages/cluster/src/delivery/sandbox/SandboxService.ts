@@ -15,6 +15,9 @@ import {
   type SettingsRefused
 } from "./SandboxSettings.ts"
 
+/** The part of a request's time that is left for its record to become durable, ms: longer, and the request takes longer. */
+const recordMs = 10
+
 /** What becomes of a request, as the client sees it. */
 export type SandboxReply =
   | { readonly _tag: "Answered"; readonly status: number; readonly body: SandboxAnswer }
@@ -82,30 +85,42 @@ const make = (patch: SettingsPatch) =>
     write(sandbox.opened(now()))
     yield* configure(patch)
 
+    /** Never early: a timer counts whole milliseconds. */
+    const until = (at: number): Effect.Effect<void> =>
+      Effect.suspend(() => {
+        const left = at - now()
+        return left > 0 ? Effect.zipRight(Effect.sleep(Math.ceil(left)), until(at)) : Effect.void
+      })
+
     const carryOut = Effect.fnUntraced(
       function*(started: Started, read: Effect.Effect<SandboxRequest, RequestRefused>) {
         const { breach, fault, n } = started
         const finish = (status: number, reply: SandboxReply) =>
-          Effect.map(recorder.durable, () => {
+          Effect.sync(() => {
             write(sandbox.end(n, status, now()))
             return reply
           })
 
         if (breach !== undefined) {
+          yield* recorder.durable
           return yield* finish(429, { _tag: "Throttled", retryAfterMs: breach.retryAfterMs })
         }
         const request = yield* Effect.either(read)
         if (fault === "throttle") {
+          yield* recorder.durable
           return yield* finish(429, { _tag: "Throttled", retryAfterMs: sandbox.settings.retryAfterMs })
         }
         const size = Either.isRight(request) && request.right.op === "upload" ? request.right.recipients.length : 0
-        // From its arrival on: to read it takes part of it.
-        const latency = started.at + sandbox.latency(started, size) - now()
-        if (latency > 0) yield* Effect.sleep(latency)
-        if (fault === "fail-before") return yield* finish(500, { _tag: "Broken" })
-
-        const decided = Either.flatMap(request, (request) => sandbox.decide(n, request, now()))
-        if (Either.isRight(decided)) decided.right.entries.forEach(write)
+        // From its arrival on: to read it and to write down what comes of it take part of it.
+        const endsAt = started.at + sandbox.latency(started, size)
+        yield* until(endsAt - recordMs)
+        const decided = fault === "fail-before"
+          ? undefined
+          : Either.flatMap(request, (request) => sandbox.decide(n, request, now()))
+        if (decided !== undefined && Either.isRight(decided)) decided.right.entries.forEach(write)
+        yield* recorder.durable
+        yield* until(endsAt)
+        if (decided === undefined) return yield* finish(500, { _tag: "Broken" })
         switch (fault) {
           case "fail-after":
             return yield* finish(500, { _tag: "Broken" })

@@ -220,6 +220,26 @@ describe("the sandbox's time", () => {
     ))
   })
 
+  it.effect("making its record durable is part of what a request takes, and a disk that is slower lengthens it", () => {
+    const entries: Array<SandboxEntry> = []
+    let disk = 0
+    const durable = Effect.suspend(() => disk === 0 ? Effect.void : Effect.sleep(disk))
+    return Effect.gen(function*() {
+      for (const [slow, ms] of [[4, 100], [60, 150]] as const) {
+        disk = slow
+        yield* Effect.fork(upload(`of ${ms}`))
+        for (let n = 0; n < 200; n++) yield* TestClock.adjust("1 millis")
+        const [from, listed, until] = entries.slice(-3)
+        expect([from?.t, listed?.t, until?.t]).toEqual(["start", "list", "end"])
+        expect(until!.at - from!.at).toBe(ms)
+      }
+    }).pipe(Effect.provide(
+      layerRecorded({ settings: { latency: { _tag: "Fixed", ms: 100 }, uploadPerRecipientMs: 0 } }).pipe(
+        Layer.provide(collect(entries, durable))
+      )
+    ))
+  })
+
   it.effect("a slow start wears off", () =>
     Effect.gen(function*() {
       expect(yield* took(upload("a"))).toBe(100)
