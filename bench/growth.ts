@@ -46,7 +46,7 @@ const hikyaku = (run: Bench, products: number) =>
   run.turn("hikyaku", async (database) => {
     const house = await ActorHouse.start(database)
     try {
-      await house.closed(warm(Math.floor(run.options.n / 4)))
+      await house.closed(warm(Math.floor(run.options.n / 2)))
       await measure(run, products, run.options.n, database, (touch, load, check) =>
         run.closed(house, "growth", load, check, { n: products, touch }))
     } finally {

@@ -7,7 +7,7 @@ import type { SqlClient } from "@effect/sql"
 import type { PgClient } from "@effect/sql-pg"
 import { SandboxControl } from "@hikyaku/cluster/delivery/sandbox/SandboxControl"
 import type { SettingsPatch } from "@hikyaku/cluster/delivery/sandbox/SandboxSettings"
-import { Context, Deferred, Effect, FiberId, Layer, Option, Redacted, type Scope } from "effect"
+import { Context, Deferred, Effect, ExecutionStrategy, FiberId, Layer, Option, Redacted, Scope } from "effect"
 import * as fs from "node:fs/promises"
 import { createServer } from "node:net"
 import * as path from "node:path"
@@ -40,9 +40,9 @@ const shopSettings = {
   HIKYAKU_EVENT_AHEAD_MAX: "2 days",
   HIKYAKU_PROVIDER_CONCURRENCY: String(providerConcurrency),
   HIKYAKU_PROVIDER_RATE: String(providerPerSecond),
-  // A send is over in some ten ms, and the replay waits for it before it lets time pass.
-  DELIVERY_STATUS_FIRST_MS: "40",
-  DELIVERY_RELAY_MS: "40",
+  // A send is over in some ten ms, and the replay waits for it, and for its member to hear of it, before it lets time pass.
+  DELIVERY_STATUS_FIRST_MS: "25",
+  DELIVERY_RELAY_MS: "25",
   // What this sandbox keeps; doubts about requests of a runner that was killed are resolved after these.
   HIKYAKU_PROVIDER_REQUEST_TIMEOUT: "3 seconds",
   HIKYAKU_PROVIDER_LONGEST_PROCESSING_TIME: "1 seconds",
@@ -128,6 +128,12 @@ export const startCluster = (
 > =>
   Effect.gen(function*() {
     const { folder, main, say } = options
+    // Closed from the last to the first: the gateway, then both runners at once (what one handed over the other would have to
+    // hand over again), then the provider, which they may be waiting for.
+    const scope = yield* Effect.scope
+    const ofProvider = yield* Scope.fork(scope, ExecutionStrategy.sequential)
+    const ofRunners = yield* Scope.fork(scope, ExecutionStrategy.parallel)
+    const ofGateway = yield* Scope.fork(scope, ExecutionStrategy.sequential)
     const inherited = {
       ...options.environment,
       ...shopSettings,
@@ -146,15 +152,15 @@ export const startCluster = (
     const sandboxPort = yield* freePort
     const provider = { HIKYAKU_PROVIDER_URL: `http://127.0.0.1:${sandboxPort}`, HIKYAKU_PROVIDER_API_KEY: "" }
     const runner = (n: number) =>
-      Effect.flatMap(freePort, (port) =>
-        Effect.map(
-          launch(`runner-${n}`, "runner", {
-            ...provider,
-            HIKYAKU_RUNNER_HOST: "127.0.0.1",
-            HIKYAKU_RUNNER_PORT: String(port)
-          }),
-          (process) => ({ process, address: `127.0.0.1:${port}` })
-        ))
+      Effect.gen(function*() {
+        const port = yield* freePort
+        const process = yield* launch(`runner-${n}`, "runner", {
+          ...provider,
+          HIKYAKU_RUNNER_HOST: "127.0.0.1",
+          HIKYAKU_RUNNER_PORT: String(port)
+        }).pipe(Scope.extend(yield* Scope.fork(ofRunners, ExecutionStrategy.sequential)))
+        return { process, address: `127.0.0.1:${port}` }
+      })
     const gatewayPort = yield* freePort
     // All at once: nobody asks the provider for anything before there is somebody to write to.
     const [sandboxProcess, runners, gateway] = yield* Effect.all([
@@ -163,13 +169,13 @@ export const startCluster = (
         HIKYAKU_SANDBOX_PORT: String(sandboxPort),
         HIKYAKU_SANDBOX_API_KEY: "",
         HIKYAKU_SANDBOX_FOLDER: path.join(folder, "sandbox")
-      }),
+      }).pipe(Scope.extend(ofProvider)),
       Effect.forEach(Array.from({ length: options.runners }, (_, n) => n + 1), runner, { concurrency: "unbounded" }),
       launch("gateway", "gateway", {
         ...provider,
         HIKYAKU_HOST: "127.0.0.1",
         HIKYAKU_PORT: String(gatewayPort)
-      })
+      }).pipe(Scope.extend(ofGateway))
     ], { concurrency: "unbounded" })
 
     const sandboxUrl = text(sandboxProcess.ready, "url")
