@@ -50,7 +50,7 @@ export class ReplayClock extends Context.Tag("@hikyaku/server/demo/ReplayClock")
 
 /** Between two looks at the backlog: at first and at most. */
 const lookFirst = Duration.millis(5)
-const lookLast = Duration.millis(30)
+const lookLast = Duration.millis(40)
 /** When nothing has moved for so long something is wrong: longer than a failover with its doubts about requests takes. */
 const stuckAfter = Duration.seconds(90)
 /** What is due within so long (logical ms) fires together: how late a timer may be beside the length of a stretch. */
