@@ -5,7 +5,7 @@
  */
 import { Array as Arr, Config, Context, Duration, Effect, Layer, Option, Redacted } from "effect"
 import pg from "pg"
-import { unnamed } from "../sql/DatabaseSession.ts"
+import { idleTimeoutMillis, unnamed } from "../sql/DatabaseSession.ts"
 import type { ActorKind } from "./ActorKind.ts"
 import {
   CommitUnknown,
@@ -27,7 +27,10 @@ export class JournalSettings extends Context.Tag("@hikyaku/cluster/JournalSettin
   readonly session: string
   /** Statements under way per kind; two keep the store busy while the next group gathers. */
   readonly lanes: number
-  /** Connections for commits and loads of all kinds of this process. */
+  /**
+   * Connections for commits and loads of all kinds of this process. Few: each plans every statement for itself, and a process
+   * of one thread keeps no more of them busy.
+   */
   readonly connections: number
   /** Most units in one group (R23). */
   readonly unitsMax: number
@@ -37,7 +40,7 @@ export class JournalSettings extends Context.Tag("@hikyaku/cluster/JournalSettin
   static readonly defaults = {
     session: "hikyaku-journal",
     lanes: 2,
-    connections: 8,
+    connections: 4,
     unitsMax: 1024,
     commandsMax: 2048
   } as const
@@ -89,6 +92,7 @@ const make = Effect.gen(function*() {
         connectionString: Redacted.value(unnamed(settings.url)),
         max: settings.connections,
         connectionTimeoutMillis: Duration.toMillis(connectTimeout),
+        idleTimeoutMillis,
         keepAlive: true,
         application_name: settings.session,
         // Asynchronous commit or a cancelled one would acknowledge what is not durable (R5); a generic plan is made once.

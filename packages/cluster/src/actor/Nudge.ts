@@ -112,8 +112,9 @@ const make = (connectionFor: Duration.Duration) =>
       listening = true
       run(
         sql.listen(channel).pipe(
-          Stream.interruptAfter(connectionFor),
           Stream.runForEach((payload) => Effect.sync(() => hear(payload))),
+          // Of the whole and not of the stream, which would race each notification against the end.
+          Effect.timeoutOption(connectionFor),
           // Not to be heard from a connection that is gone is no fault, nor is its end.
           Effect.as(Duration.zero),
           Effect.catchAllCause(() => Effect.succeed(listenRest)),

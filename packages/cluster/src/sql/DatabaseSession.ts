@@ -1,8 +1,14 @@
 /**
- * Names of database sessions: they tell whose a session is, so that a hung runner's can be ended (R22). PostgreSQL cuts a
- * name at 63 bytes, and a name in the connection string would win over ours.
+ * Sessions of the database: how long they last, and their names. A name tells whose a session is, so that a hung runner's can
+ * be ended (R22). PostgreSQL cuts it at 63 bytes, and one in the connection string would win over ours.
  */
 import { Redacted } from "effect"
+
+/**
+ * For pools: a connection lasts however long it is not needed. One that is opened for a burst and closed after it costs the
+ * database a process, its catalogue caches and all its plans anew at each.
+ */
+export const idleTimeoutMillis = 0
 
 /** Longest name that PostgreSQL keeps, in bytes. */
 const nameMax = 63

@@ -12,7 +12,7 @@ import { PgClient } from "@effect/sql-pg"
 import { SqlError } from "@effect/sql/SqlError"
 import { Duration, Effect, type Layer, Redacted } from "effect"
 import pg from "pg"
-import { unnamed } from "./DatabaseSession.ts"
+import { idleTimeoutMillis, unnamed } from "./DatabaseSession.ts"
 
 /** How often a connection sees a text before it keeps the statement: what is built for one use is not worth it. */
 export const prepareAfter = 5
@@ -112,6 +112,7 @@ const pool = (options: PreparedClientOptions) =>
         connectionString: Redacted.value(unnamed(options.url)),
         max: options.maxConnections,
         application_name: options.applicationName,
+        idleTimeoutMillis,
         Client: PreparingConnection,
         plansAgeMax: Duration.toMillis(options.plansAgeMax ?? plansAgeMax)
       }

@@ -8,8 +8,9 @@ import { Hikyaku } from "@hikyaku/domain/api/Client"
 import type { SourceId } from "@hikyaku/domain/Identifier"
 import type { Event } from "@hikyaku/domain/marketing/Event"
 import { isOpening, openingEvents, type Step } from "@hikyaku/domain/replay/Step"
-import { Deferred, Duration, Effect, FiberId, Option, Schedule, Stream } from "effect"
+import { Duration, Effect, Option, Schedule, Stream } from "effect"
 import type { PipelineStuck, StepFailed } from "./DemoError.ts"
+import { inOrder } from "./InOrder.ts"
 import { makeCalls, type Seen } from "./ReplayCalls.ts"
 import { ReplayClock } from "./ReplayClock.ts"
 import { endsBefore, orderOf, type StretchLimits } from "./ReplayOrder.ts"
@@ -108,14 +109,14 @@ export const makeDriver = (source: SourceId) =>
       const ends = yield* sql<{ readonly partition: number; readonly end: number }>`
         select partition, (next_offset - 1)::float8 as "end" from event_partition`
       const goal = new Map(ends.map((row) => [row.partition, row.end]))
-      yield* Effect.repeat(judged, {
-        schedule: Schedule.spaced(judgedLook),
-        until: (rows) => rows.every((row) => row.judged >= (goal.get(row.partition) ?? -1))
-      })
+      for (;;) {
+        const rows = yield* judged
+        if (rows.every((row) => row.judged >= (goal.get(row.partition) ?? -1))) return
+        yield* Effect.sleep(judgedLook)
+      }
     })
 
     const calls = makeCalls(client, awaitJudged)
-    const permits = yield* Effect.makeSemaphore(callsMax)
     const state: ReplayState = {
       instant: 0,
       firstAt: 0,
@@ -153,48 +154,27 @@ export const makeDriver = (source: SourceId) =>
       })
 
     const stretch = (steps: ReadonlyArray<Step>) =>
-      Effect.gen(function*() {
-        const places = orderOf(steps, calls.expiryOf)
-        const sent = steps.map(() => Deferred.unsafeMake<void>(FiberId.none))
-        const answered = steps.map(() => Deferred.unsafeMake<void>(FiberId.none))
+      Effect.suspend(() => {
         const done = new Uint8Array(steps.length)
         let oldest = 0
-        const finish = (place: number): void => {
-          done[place] = 1
-          while (done[oldest] === 1) oldest++
-          Deferred.unsafeDone(answered[place]!, Effect.void)
-        }
-        const await_ = (deferreds: ReadonlyArray<Deferred.Deferred<void>>, place: number) =>
-          place < 0 ? Effect.void : Deferred.await(deferreds[place]!)
-
-        const single = (step: Step, place: number) => {
-          const where = places[place]
-          if (where?._tag !== "Single") return Effect.void
-          return Effect.forEach(where.answered, (before) => await_(answered, before), { discard: true }).pipe(
-            Effect.zipRight(await_(sent, where.sent)),
-            Effect.zipRight(
-              permits.withPermits(1)(
-                Effect.zipRight(Deferred.succeed(sent[place]!, undefined), calls.perform(step))
-              )
-            ),
-            Effect.zipRight(Effect.sync(() => finish(place)))
-          )
-        }
-        const batched = Effect.gen(function*() {
-          const together = steps.flatMap((step, place) =>
-            step._tag === "Publish" && places[place]?._tag === "Batched" ? [{ event: step.event, place }] : []
-          )
-          yield* calls.publish(together.map(({ event }) => event))
-          for (const { place } of together) finish(place)
-        })
+        const events = (places: ReadonlyArray<number>): ReadonlyArray<Event> =>
+          places.flatMap((place) => {
+            const step = steps[place]
+            return step?._tag === "Publish" ? [step.event] : []
+          })
         const follow = Effect.suspend(() => {
           const at = steps[Math.min(oldest, steps.length - 1)]?.at ?? 0
           return at > state.instant ? Effect.asVoid(moveTo(at)) : Effect.void
         }).pipe(Effect.repeat(Schedule.spaced(followEvery)))
-
-        yield* Effect.all([batched, Effect.forEach(steps, single, { concurrency: "unbounded", discard: true })], {
-          concurrency: "unbounded",
-          discard: true
+        return inOrder({
+          places: orderOf(steps, calls.expiryOf),
+          single: (place) => calls.perform(steps[place]!),
+          batched: (places) => calls.publish(events(places)),
+          most: callsMax,
+          over: (place) => {
+            done[place] = 1
+            while (done[oldest] === 1) oldest++
+          }
         }).pipe(Effect.raceFirst(Effect.zipRight(follow, Effect.never)))
       })
 
