@@ -66,6 +66,25 @@ const sqlState = (cause: unknown): string =>
   typeof cause === "object" && cause !== null && "code" in cause && typeof cause.code === "string" ? cause.code : ""
 const message = (cause: unknown): string => (cause instanceof Error ? cause.message : String(cause))
 
+/**
+ * What the journal's sessions are set to. Asynchronous commit or a cancelled one would acknowledge what is not durable (R5). A
+ * generic plan is made once, maybe while a table is empty: then reading all of it is the cheapest there is, and stays what
+ * every commit does until statistics come. Rows are found by their keys and in no other way.
+ */
+export const sessionOptions = [
+  "synchronous_commit=on",
+  "statement_timeout=0",
+  "plan_cache_mode=force_generic_plan",
+  "enable_seqscan=off",
+  "enable_bitmapscan=off",
+  "enable_hashjoin=off",
+  "enable_mergejoin=off",
+  "jit=off",
+  "tcp_keepalives_idle=5",
+  "tcp_keepalives_interval=2",
+  "tcp_keepalives_count=3"
+].map((setting) => `-c ${setting}`).join(" ")
+
 const timelineSql =
   "select system_identifier::text || '/' || substr(pg_walfile_name(pg_current_wal_lsn()), 1, 8) as line from pg_control_system()"
 
@@ -95,9 +114,7 @@ const make = Effect.gen(function*() {
         idleTimeoutMillis,
         keepAlive: true,
         application_name: settings.session,
-        // Asynchronous commit or a cancelled one would acknowledge what is not durable (R5); a generic plan is made once.
-        options:
-          "-c synchronous_commit=on -c statement_timeout=0 -c plan_cache_mode=force_generic_plan -c jit=off -c tcp_keepalives_idle=5 -c tcp_keepalives_interval=2 -c tcp_keepalives_count=3"
+        options: sessionOptions
       })
     ),
     (pool) => Effect.promise(() => pool.end())

@@ -146,6 +146,8 @@ const outcomeOf = (source: string, kind: string, columns: string): string =>
  * all of `known` is there). It must stay so: a lock that had to wait for another writer sets up the statement's partition
  * pruning anew, and PostgreSQL 18 frees that with the recheck. Whatever prunes after it reads freed memory, and the backend
  * takes every connection of the server with it.
+ *
+ * Whether an actor is stored is asked by its key, not with "not exists": that the planner may turn into reading all actors.
  */
 export const commitSql = (kind: string, main: Table, parts: ReadonlyArray<Part>, brief = false): string => {
   const own = ownColumns(main)
@@ -214,7 +216,7 @@ select u.actor, case
   when u.actor in (select actor from known) then 'Known'
   when u.not_after is not null and u.not_after <= extract(epoch from clock_timestamp()) * 1000 then 'Late'
   when not u.changes and (u.actor in (select actor from good)
-    or u.base_version = 0 and not exists (select 1 from ${main.name} m where m.id = u.actor)) then 'Committed'
+    or u.base_version = 0 and (select m.id from ${main.name} m where m.id = u.actor) is null) then 'Committed'
   else 'Stale' end as verdict
 from u`
 }
