@@ -71,7 +71,9 @@ const plansWith = (options: string) =>
       () => Effect.promise(() => client.end())
     )
     return yield* Effect.forEach(statements, (statement) =>
-      Effect.promise(() => client.query<Readonly<Record<string, string>>>(`explain (generic_plan) ${statement}`)).pipe(
+      Effect.promise(() =>
+        client.query<Readonly<Record<string, string>>>(`explain (generic_plan) ${statement}`)
+      ).pipe(
         Effect.map(({ rows }) => readsWhole(rows.map((row) => row["QUERY PLAN"] ?? "")))
       ))
   })

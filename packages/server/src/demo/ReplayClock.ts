@@ -6,6 +6,10 @@
  * What there is left to do is one statement over the tables, one snapshot: work moves from stage to stage in transactions
  * (outbox, log, run, delivery, list, fact for the member), so that a snapshot in which every stage is empty is one in which
  * nothing is under way.
+ *
+ * One thing may lag behind: how a send ended that the provider has accepted. When it was sent is on record, with the shop's
+ * time, and that it succeeded only makes the time that its cap is taken for exact; so the clock may go on for `endsWithinMs`
+ * while it is asked about and told to the member. One that failed gives its cap back that much later.
  */
 import { SqlClient, type SqlError } from "@effect/sql"
 import { coverOutcomes } from "@hikyaku/cluster/actor/Retention"
@@ -20,7 +24,7 @@ export interface Backlog {
   readonly events: number
   /** Runs that page through their members; one that begins later is not due yet. */
   readonly runs: number
-  /** Deliveries that are due or on their way, and outcomes that their members do not know yet. */
+  /** Deliveries that are due or on their way, and outcomes that their members do not know yet; but for what may lag behind. */
   readonly deliveries: number
   /** Orders that are neither bought nor refused. */
   readonly orders: number
@@ -35,13 +39,13 @@ export class ReplayClock extends Context.Tag("@hikyaku/server/demo/ReplayClock")
   readonly begin: (at: number) => Effect.Effect<void, SqlError.SqlError>
   /** Moves the instant on; never back. Answers the instant. */
   readonly advance: (at: number) => Effect.Effect<number, SqlError.SqlError>
-  /** What is left to do now. */
-  readonly backlog: Effect.Effect<Backlog, SqlError.SqlError>
-  /** Waits until there is nothing left to do at the shop's instant. */
+  /** What is left to do now; how what was sent from `lagsFrom` on (ms) has ended does not count. */
+  readonly backlog: (lagsFrom?: number) => Effect.Effect<Backlog, SqlError.SqlError>
+  /** Waits until there is nothing at all left to do at the shop's instant. */
   readonly settle: Effect.Effect<void, SqlError.SqlError | PipelineStuck>
   /**
    * Moves on to `at` and comes to rest there, resting on the way wherever a cart lapses, a held message may leave or a
-   * campaign's cycle comes round.
+   * campaign's cycle comes round. What was sent in the last `endsWithinMs` before each rest may still be ending.
    */
   readonly pass: (at: number) => Effect.Effect<void, SqlError.SqlError | PipelineStuck>
   /** Gives the clock back to the database's time. */
@@ -55,6 +59,8 @@ const lookLast = Duration.millis(40)
 const stuckAfter = Duration.seconds(90)
 /** What is due within so long (logical ms) fires together: how late a timer may be beside the length of a stretch. */
 const grainMs = 10 * 60_000
+/** How far the clock may have gone beyond a send (logical ms) before it rests until that has ended: a stretch of the replay. */
+export const endsWithinMs = 7_200_000
 /** Rests on the way to one instant at most. */
 const restsMax = 24
 /** Rows counted at most per stage. */
@@ -109,19 +115,28 @@ const make = Effect.gen(function*() {
         returning (extract(epoch from instant) * 1000)::float8 as instant`
     ).pipe(Effect.map((rows) => rows[0]?.instant ?? at))
 
-  const backlog = sql<Backlog>`select
-      (select count(*) from (select from outbox limit ${countMax}) o)::int as outbox,
+  const backlog = (lagsFrom = Number.POSITIVE_INFINITY) =>
+    sql<Backlog>`select
+      (select count(*) from (select from outbox order by seq limit ${countMax}) o)::int as outbox,
       (select coalesce(sum(p.next_offset - 1 - c."offset"), 0) from event_partition p
         join consumer_offset c on c.partition = p.partition and c.consumer = 'judge')::int as events,
       (select count(*) from run where status = 'running'
         and (begins_at is null or begins_at <= (select shop_now())))::int as runs,
-      delivery_backlog(${countMax})::int as deliveries,
+      (select count(*) from (select from delivery where status = 'due' and not_before <= (select shop_now())
+          limit ${countMax}) d)::int
+        + (select count(*) from (select from delivery_list where status not in ('completed', 'failed', 'expired')
+          and not (status = 'sent' and sent_at >= to_timestamp(${lagsFrom / 1_000}::float8)) limit ${countMax}) l)::int
+        + (select count(*) from (select from delivery_refund where relayed_at is null limit ${countMax}) r)::int
+        + (select count(*) from (select from delivery_sent where relayed_at is null
+          and at < to_timestamp(${lagsFrom / 1_000}::float8) limit ${countMax}) s)::int as deliveries,
       (select count(*) from checkout_order where state in ('holding', 'buying', 'releasing', 'undoing'))::int as orders,
       (select count(*) from ticket_given_up)::int as tickets,
       (select count(*) from product where due_at <= (select shop_now()))::int
         + (select count(*) from campaign where due_at <= (select shop_now()))::int as timers`.pipe(
-    Effect.map((rows) => rows[0] ?? { outbox: 0, events: 0, runs: 0, deliveries: 0, orders: 0, tickets: 0, timers: 0 })
-  )
+      Effect.map((rows) =>
+        rows[0] ?? { outbox: 0, events: 0, runs: 0, deliveries: 0, orders: 0, tickets: 0, timers: 0 }
+      )
+    )
 
   /** When the next timer is due after the shop's instant, ms. */
   const nextDue = sql<
@@ -133,42 +148,50 @@ const make = Effect.gen(function*() {
       union all select min(not_before) from delivery where status = 'due' and not_before > (select shop_now())
     ) d`.pipe(Effect.map((rows) => rows[0]?.due ?? null))
 
-  const settle = Effect.gen(function*() {
-    const monotonic = Effect.map(Clock.currentTimeNanos, (nanos) => Number(nanos) / 1e6)
-    let before = ""
-    let movedAt = yield* monotonic
-    let rest = lookFirst
-    for (;;) {
-      const left = yield* backlog
-      if (isIdle(left)) return
-      const waitsFor = describeBacklog(left)
-      const now = yield* monotonic
-      if (waitsFor !== before) {
-        before = waitsFor
-        movedAt = now
-      } else if (now - movedAt > Duration.toMillis(stuckAfter)) {
-        return yield* new PipelineStuck({ instant: yield* advance(0), waitedMs: now - movedAt, waitsFor })
+  const settleFrom = (lagsFrom?: number) =>
+    Effect.gen(function*() {
+      const monotonic = Effect.map(Clock.currentTimeNanos, (nanos) => Number(nanos) / 1e6)
+      let before = ""
+      let movedAt = yield* monotonic
+      let rest = lookFirst
+      for (;;) {
+        const left = yield* backlog(lagsFrom)
+        if (isIdle(left)) return
+        const waitsFor = describeBacklog(left)
+        const now = yield* monotonic
+        if (waitsFor !== before) {
+          before = waitsFor
+          movedAt = now
+        } else if (now - movedAt > Duration.toMillis(stuckAfter)) {
+          return yield* new PipelineStuck({ instant: yield* advance(0), waitedMs: now - movedAt, waitsFor })
+        }
+        yield* Effect.sleep(rest)
+        rest = Duration.min(lookLast, Duration.times(rest, 1.5))
       }
-      yield* Effect.sleep(rest)
-      rest = Duration.min(lookLast, Duration.times(rest, 1.5))
-    }
-  })
+    })
+
+  /** What was sent longer before than it may lag behind has ended before the clock moves there. */
+  const moveOn = (to: number) =>
+    Effect.gen(function*() {
+      const lagsFrom = to - endsWithinMs
+      yield* settleFrom(lagsFrom)
+      yield* advance(to)
+      yield* settleFrom(lagsFrom)
+    })
 
   const pass = (at: number) =>
     Effect.gen(function*() {
       for (let rests = 0; rests < restsMax; rests++) {
         const rest = nextRest(yield* nextDue, at)
         if (rest === null) break
-        yield* advance(rest)
-        yield* settle
+        yield* moveOn(rest)
       }
-      yield* advance(at)
-      yield* settle
+      yield* moveOn(at)
     })
 
   const end = Effect.asVoid(sql`update shop_clock set mode = 'real', instant = null`)
 
-  return ReplayClock.of({ begin, advance, backlog, settle, pass, end })
+  return ReplayClock.of({ begin, advance, backlog, settle: settleFrom(), pass, end })
 })
 
 export const layer: Layer.Layer<ReplayClock, never, SqlClient.SqlClient> = Layer.effect(ReplayClock, make)

@@ -12,11 +12,11 @@ import { Duration, Effect, Option, Schedule, Stream } from "effect"
 import type { PipelineStuck, StepFailed } from "./DemoError.ts"
 import { inOrder } from "./InOrder.ts"
 import { makeCalls, type Seen } from "./ReplayCalls.ts"
-import { ReplayClock } from "./ReplayClock.ts"
+import { endsWithinMs, ReplayClock } from "./ReplayClock.ts"
 import { endsBefore, orderOf, type StretchLimits } from "./ReplayOrder.ts"
 
 /** A stretch is two hours of the logical clock, well below the time that messages have; and bounded in its steps. */
-export const stretchLimits: StretchLimits = { lengthMs: 7_200_000, stepsMax: 5_000 }
+export const stretchLimits: StretchLimits = { lengthMs: endsWithinMs, stepsMax: 5_000 }
 /** Calls under way at one time. */
 const callsMax = 256
 /** How often the clock follows the steps, real time. */

@@ -4,7 +4,7 @@ import * as PgClient from "@effect/sql-pg/PgClient"
 import { describe, expect, it } from "@effect/vitest"
 import * as ReplayClock from "@hikyaku/server/demo/ReplayClock"
 import { prepareDatabase } from "@hikyaku/server/Program"
-import { Effect, Fiber, Layer, Redacted, Schedule, TestClock } from "effect"
+import { Effect, Fiber, Layer, Option, Redacted, Schedule, TestClock } from "effect"
 import { freshDatabase } from "../../../../test/Database.ts"
 
 const minute = 60_000
@@ -84,7 +84,7 @@ describe("R6: the replay's clock", () => {
         ["later", start + 40 * minute]
       ])
       expect(yield* now).toBe(start + 60 * minute)
-      expect(yield* clock.backlog).toMatchObject({ timers: 0, outbox: 0 })
+      expect(yield* clock.backlog()).toMatchObject({ timers: 0, outbox: 0 })
     }).pipe(Effect.provide(shop)), 60_000)
 
   it.scopedLive("rests where a run begins, and waits for none that begins later", () =>
@@ -117,6 +117,49 @@ describe("R6: the replay's clock", () => {
       yield* clock.pass(start + 60 * minute)
       expect(began).toEqual([["now", start], ["later", start + 50 * minute]])
     }).pipe(Effect.provide(shop)), 60_000)
+
+  it.scopedLive(
+    "lets a send end that was accepted a stretch ago at most, and waits for it before time goes on beyond",
+    () =>
+      Effect.gen(function*() {
+        const sql = yield* SqlClient.SqlClient
+        const clock = yield* ReplayClock.ReplayClock
+        const list = (id: string, status: string, sentAt: number) =>
+          sql`insert into delivery_list (id, provider, owner, epoch, campaign, version, class, channel, priority, status,
+            recipients, deadline, due_since, sent_at)
+          values (${id}, 'main', 'o', 1, 'c', 1, 'realtime', 'mail', 0, ${status}, 1,
+            to_timestamp(${(start + 1_440 * minute) / 1000}::float8), to_timestamp(${start / 1000}::float8),
+            to_timestamp(${sentAt / 1000}::float8))`
+        const told = sql`insert into delivery_sent (delivery, member, at)
+        select id, 'm', sent_at from delivery_list where id = 'sent'`
+        /** What a dispatcher and the relay do in the end; at which instant they did. */
+        const ends = sql<{ readonly at: number }>`with ended as (
+          update delivery_list set status = 'completed' where status = 'sent' returning 1),
+        heard as (update delivery_sent set relayed_at = clock_timestamp() where relayed_at is null returning 1)
+        select (extract(epoch from shop_now()) * 1000)::float8 as at from shop_clock
+        where exists (select from ended) and exists (select from heard)`
+        yield* clock.begin(start)
+        yield* list("sent", "sent", start)
+        yield* told
+        yield* clock.pass(start + 60 * minute)
+        expect(yield* clock.backlog(start)).toMatchObject({ deliveries: 0 })
+        expect(yield* clock.backlog(start + 1)).toMatchObject({ deliveries: 2 })
+        expect(yield* clock.backlog()).toMatchObject({ deliveries: 2 })
+
+        const later = start + ReplayClock.endsWithinMs + minute
+        const passing = yield* Effect.fork(clock.pass(later))
+        yield* Effect.sleep("300 millis")
+        expect(yield* Fiber.poll(passing)).toEqual(Option.none())
+        expect(yield* ends).toEqual([{ at: start + 60 * minute }])
+        yield* Fiber.join(passing)
+        expect(yield* now).toBe(later)
+
+        // One that is not known to have been accepted never lags behind.
+        yield* list("sending", "sending", later)
+        expect(yield* clock.backlog(later)).toMatchObject({ deliveries: 1 })
+      }).pipe(Effect.provide(shop)),
+    60_000
+  )
 
   it.scoped("says what it waits for when nothing moves any more", () =>
     Effect.gen(function*() {
