@@ -60,12 +60,17 @@ order by e.place`
 /**
  * Moves outbox rows to the log: one statement, so that no copy is lost or doubled, and one relay at a time, so that an
  * actor's events keep the order of its versions. Nothing waits when there is nothing to move.
+ *
+ * What comes first is asked of the index and taken as an array: the table is small but for rows that are gone and not swept
+ * yet, which "exists" and a join read all of. Without a parameter there is one plan, and not one for each call.
  */
 const relaySql = `with turn as materialized (
-  select pg_try_advisory_xact_lock(hashtext('hikyaku.relay')) as mine where exists (select from outbox)
+  select pg_try_advisory_xact_lock(hashtext('hikyaku.relay')) as mine
+  where (select seq from outbox order by seq limit 1) is not null
 ),
 taken as (
-  delete from outbox where (select mine from turn) and seq in (select seq from outbox order by seq limit $1)
+  delete from outbox where (select mine from turn)
+    and seq = any(array(select seq from outbox order by seq limit ${relayMax}))
   returning kind, actor, version, seq, happenings
 ),
 h as materialized (
@@ -95,9 +100,11 @@ select count(*)::int as n, array_agg(distinct partition) as partitions from writ
 
 /**
  * Partitions' entries that are not judged yet, each with how far its consumers have come. The offset is a subquery and no
- * join, so that the index is entered where it points: a join is carried out by walking the partition from its beginning.
+ * join, so that the index is entered where it points: a join is carried out by walking the partition from its beginning. So
+ * are the parameters: with arrays whose length it knows the planner takes a plan for each call to be worth its while.
  */
-const pendingSql = `select w.partition, l.* from unnest($1::int[], $2::int[]) w(partition, most) cross join lateral (
+const pendingSql = `select w.partition, l.*
+from unnest((select $1::int[]), (select $2::int[])) w(partition, most) cross join lateral (
   select l."offset"::float8 as "offset", l.source, l.event_id as id,
     (extract(epoch from l.at) * 1000)::float8 as at, l.happening,
     (select a."offset"::float8 from consumer_offset a where a.consumer = 'aggregate' and a.partition = w.partition)
@@ -222,7 +229,7 @@ const make = Effect.gen(function*() {
       })
     )
 
-  const relay = sql.unsafe<RelayRow>(relaySql, [relayMax]).pipe(
+  const relay = sql.unsafe<RelayRow>(relaySql).pipe(
     Effect.tap((rows) => tellEvents(nudge, rows[0]?.partitions ?? [])),
     Effect.map((rows) => rows[0]?.n ?? 0),
     Effect.mapError(unavailable)

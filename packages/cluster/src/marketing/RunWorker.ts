@@ -363,9 +363,9 @@ export const makeWith = (limits: RunLimits) =>
         from run r join campaign c on c.id = r.campaign and c.status = 'active'
           join campaign_version v on v.campaign = r.campaign and v.version = r.version
           left join catalogue_product p on p.id = r.product
-        where r.status = 'running' and (r.class = 'batch') = ${lane === "batch"}
+        where r.status = 'running' and ${sql.literal(lane === "batch" ? "r.class = 'batch'" : "r.class <> 'batch'")}
           and (r.begins_at is null or r.begins_at <= shop_now())
-        order by r.priority desc, r.started_at, r.id limit ${runsAtOnce}`
+        order by r.priority desc, r.started_at, r.id ${sql.literal(`limit ${runsAtOnce}`)}`
         yield* Effect.forEach(runs, work, { concurrency: runsAtOnce, discard: true })
         return runs.length
       })

@@ -115,20 +115,22 @@ const make = Effect.gen(function*() {
         returning (extract(epoch from instant) * 1000)::float8 as instant`
     ).pipe(Effect.map((rows) => rows[0]?.instant ?? at))
 
-  const backlog = (lagsFrom = Number.POSITIVE_INFINITY) =>
-    sql<Backlog>`select
-      (select count(*) from (select from outbox order by seq limit ${countMax}) o)::int as outbox,
+  const most = sql.literal(`limit ${countMax}`)
+  const backlog = (lagsFrom = Number.POSITIVE_INFINITY) => {
+    // A subquery, so that one plan serves every instant.
+    const lags = sql`(select to_timestamp(${lagsFrom / 1_000}::float8))`
+    return sql<Backlog>`select
+      (select count(*) from (select from outbox order by seq ${most}) o)::int as outbox,
       (select coalesce(sum(p.next_offset - 1 - c."offset"), 0) from event_partition p
         join consumer_offset c on c.partition = p.partition and c.consumer = 'judge')::int as events,
       (select count(*) from run where status = 'running'
         and (begins_at is null or begins_at <= (select shop_now())))::int as runs,
-      (select count(*) from (select from delivery where status = 'due' and not_before <= (select shop_now())
-          limit ${countMax}) d)::int
+      (select count(*) from (select from delivery where status = 'due' and not_before <= (select shop_now()) ${most}) d)::int
         + (select count(*) from (select from delivery_list where status not in ('completed', 'failed', 'expired')
-          and not (status = 'sent' and sent_at >= to_timestamp(${lagsFrom / 1_000}::float8)) limit ${countMax}) l)::int
-        + (select count(*) from (select from delivery_refund where relayed_at is null limit ${countMax}) r)::int
-        + (select count(*) from (select from delivery_sent where relayed_at is null
-          and at < to_timestamp(${lagsFrom / 1_000}::float8) limit ${countMax}) s)::int as deliveries,
+          and not (status = 'sent' and sent_at >= ${lags}) ${most}) l)::int
+        + (select count(*) from (select from delivery_refund where relayed_at is null ${most}) r)::int
+        + (select count(*) from (select from delivery_sent where relayed_at is null and at < ${lags} ${most}) s)::int
+        as deliveries,
       (select count(*) from checkout_order where state in ('holding', 'buying', 'releasing', 'undoing'))::int as orders,
       (select count(*) from ticket_given_up)::int as tickets,
       (select count(*) from product where due_at <= (select shop_now()))::int
@@ -137,6 +139,7 @@ const make = Effect.gen(function*() {
         rows[0] ?? { outbox: 0, events: 0, runs: 0, deliveries: 0, orders: 0, tickets: 0, timers: 0 }
       )
     )
+  }
 
   /** When the next timer is due after the shop's instant, ms. */
   const nextDue = sql<
