@@ -329,6 +329,16 @@ export const mutations = [
     ...actorTest("Suspicion")
   },
   {
+    id: "a runner that comes waits for shards that are given back a moment later",
+    rule: "G5",
+    file: "packages/cluster/src/actor/RunnerStoragePostgres.ts",
+    find: "locks.acquire(numbers(shards), handOff)",
+    replace: "locks.acquire(numbers(shards))",
+    project: "integration",
+    test: "packages/cluster/test/actor/RunnerStoragePostgres.integration.test.ts",
+    only: "about to give back"
+  },
+  {
     id: "a shard's lock comes back by itself when its session was ended",
     rule: "R22",
     file: "packages/cluster/src/sql/AdvisoryLocks.ts",
@@ -680,6 +690,36 @@ export const mutations = [
     project: "integration",
     test: "packages/cluster/test/delivery/DispatcherTakeover.integration.test.ts",
     only: "even in between"
+  },
+  {
+    id: "a dispatcher that has just come leaves the account to the one that is at work",
+    rule: "G11 G12",
+    file: "packages/cluster/src/delivery/Dispatcher.ts",
+    find: "yield* rehearse(settings, options.render)",
+    replace: "yield* Effect.void",
+    project: "integration",
+    test: "packages/cluster/test/delivery/DispatcherTakeover.integration.test.ts",
+    only: "leaves the account"
+  },
+  {
+    id: "a dispatcher that has just come takes over at once from a dead one",
+    rule: "G12",
+    file: "packages/cluster/src/delivery/Rehearsal.ts",
+    find: "owner === view.owner && grantedAt > wall - leaseMs",
+    replace: "owner === view.owner && grantedAt > 0 * (wall - leaseMs)",
+    project: "integration",
+    test: "packages/cluster/test/delivery/DispatcherTakeover.integration.test.ts",
+    only: "from one that is dead"
+  },
+  {
+    id: "a dispatcher that has just come takes over when it has waited long enough",
+    rule: "G12",
+    file: "packages/cluster/src/delivery/Rehearsal.ts",
+    find: "now < until ? round",
+    replace: "until > 0 ? round",
+    project: "integration",
+    test: "packages/cluster/test/delivery/DispatcherTakeover.integration.test.ts",
+    only: "all the same"
   },
   {
     id: "a place is free before its answer is read only where that says that it was done",

@@ -49,6 +49,28 @@ const recipientOf = (
   }
 }
 
+/** What a list consists of, and who cannot be rendered. */
+export const recipientsOf = (render: Render, list: OpenList, deliveries: ReadonlyArray<ListedDelivery>) =>
+  Effect.gen(function*() {
+    // The mail that a recipient gets at most once is the run's (G10).
+    const mailKey = deliveries[0]?.run ?? list.id
+    const recipients: Array<Recipient> = []
+    const bad: Array<{ readonly delivery: string; readonly reason: string }> = []
+    let template: string | undefined
+    for (let from = 0; from < deliveries.length; from += chunk) {
+      const part = deliveries.slice(from, from + chunk)
+      const rendered = yield* render(list, part)
+      template = rendered.template
+      for (const [index, delivery] of part.entries()) {
+        const rendering = rendered.renderings[index]
+        if (rendering?._tag === "Rendered") recipients.push(recipientOf(delivery, rendering, mailKey))
+        else bad.push({ delivery: delivery.delivery, reason: `content: ${rendering?.reason ?? "none was made"}` })
+      }
+      if (from + chunk < deliveries.length) yield* Effect.yieldNow()
+    }
+    return { bad, mailKey, recipients, template }
+  })
+
 export interface ListContents {
   readonly get: (list: string) => Content | undefined
   readonly isPreparing: (list: string) => boolean
@@ -73,22 +95,7 @@ export const makeContents = (render: Render) =>
     ): Effect.Effect<void, StoreFault | ContentUnavailable> =>
       Effect.gen(function*() {
         const deliveries = given ?? (yield* store.deliveries(list.id))
-        // The mail that a recipient gets at most once is the run's (G10).
-        const mailKey = deliveries[0]?.run ?? list.id
-        const recipients: Array<Recipient> = []
-        const bad: Array<{ readonly delivery: string; readonly reason: string }> = []
-        let template: string | undefined
-        for (let from = 0; from < deliveries.length; from += chunk) {
-          const part = deliveries.slice(from, from + chunk)
-          const rendered = yield* render(list, part)
-          template = rendered.template
-          for (const [index, delivery] of part.entries()) {
-            const rendering = rendered.renderings[index]
-            if (rendering?._tag === "Rendered") recipients.push(recipientOf(delivery, rendering, mailKey))
-            else bad.push({ delivery: delivery.delivery, reason: `content: ${rendering?.reason ?? "none was made"}` })
-          }
-          if (from + chunk < deliveries.length) yield* Effect.yieldNow()
-        }
+        const { bad, mailKey, recipients, template } = yield* recipientsOf(render, list, deliveries)
         if (bad.length > 0) yield* store.dropFromList(list.id, bad)
         if (recipients.length === 0) {
           const to = listStep(list.state, { _tag: "Emptied" })
