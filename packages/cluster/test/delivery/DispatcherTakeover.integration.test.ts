@@ -15,9 +15,7 @@ import {
   inHouse,
   pollUntil,
   quiet,
-  render,
   report,
-  settings,
   slowSend,
   storm,
   tally
@@ -140,89 +138,6 @@ describe("a dispatcher that is to go (G12)", () => {
         yield* exactlyOnce(3)
       })
     ))
-})
-
-describe("a dispatcher that has just come (G11, G12)", () => {
-  const takeovers = Effect.flatMap(
-    ActorClient,
-    (client) => client.send(providerKind, { actor: "mail-account", command: { _tag: "ReadProvider" } })
-  ).pipe(Effect.map((view) => view._tag === "ProviderView" ? view.takeovers : 0))
-  const leaseMs = 600_000
-
-  /** A house in which a send is held up until the gate opens. */
-  const heldSend = () => {
-    const gate = Effect.unsafeMakeLatch(false)
-    let isHeld = false
-    const onStep = (step: string) =>
-      step === "send before" ? Effect.zipRight(Effect.sync(() => (isHeld = true)), gate.await) : Effect.void
-    /** One that is at work, amid a send, and has lists queued. */
-    const oneAtWork = (leaseMs: number) =>
-      Effect.gen(function*() {
-        yield* consider(batchOf(100))
-        const dispatcher = yield* dispatch({ leaseMs })
-        yield* pollUntil(Effect.sync(() => isHeld), (held) => held)
-        yield* pollUntil(count("delivery_list", "status = 'queued'"), (queued) => queued > 0)
-        return dispatcher
-      })
-    const sentOnce = Effect.gen(function*() {
-      yield* quiet
-      expect(yield* tally).toEqual({ sent: 100 })
-      yield* exactlyOnce(100)
-    })
-    return { gate, house: { ...calm, onStep }, oneAtWork, sentOnce }
-  }
-
-  it.scopedLive("leaves the account to the one that is at work and rehearses, of which nothing is kept", () => {
-    const { gate, house, oneAtWork, sentOnce } = heldSend()
-    let rehearsed = 0
-    let isRehearsal = true
-    const renders: typeof render = (key, deliveries) => {
-      if (!isRehearsal) return render(key, deliveries)
-      rehearsed++
-      return Effect.succeed({ renderings: deliveries.map(() => ({ _tag: "Unrenderable", reason: "a rehearsal" })) })
-    }
-    return inHouse(
-      house,
-      Effect.gen(function*() {
-        yield* oneAtWork(leaseMs)
-        yield* dispatch({ leaseMs, warmUpMs: 600_000 }, renders)
-        yield* pollUntil(Effect.sync(() => rehearsed), (times) => times > 3)
-        expect(yield* takeovers).toBe(1)
-        isRehearsal = false
-        yield* gate.open
-        yield* sentOnce
-        // There is nothing to wait for once the other has nothing to do.
-        yield* pollUntil(takeovers, (times) => times === 2)
-      })
-    )
-  })
-
-  it.scopedLive("takes it over all the same when it has waited for so long", () => {
-    const { gate, house, oneAtWork, sentOnce } = heldSend()
-    return inHouse(
-      house,
-      Effect.gen(function*() {
-        yield* oneAtWork(leaseMs)
-        yield* dispatch({ leaseMs, warmUpMs: 100 })
-        yield* pollUntil(takeovers, (times) => times === 2)
-        yield* gate.open
-        yield* sentOnce
-      })
-    )
-  })
-
-  it.scopedLive("takes it over at once from one that is dead", () => {
-    const { house, oneAtWork } = heldSend()
-    return inHouse(
-      // Its slot stays withheld for minutes: that does not say that anybody is at work.
-      { ...house, promises: { longestProcessingTime: Duration.minutes(5) } },
-      Effect.gen(function*() {
-        yield* crash(yield* oneAtWork(settings.leaseMs))
-        yield* dispatch({ warmUpMs: 600_000 })
-        yield* pollUntil(takeovers, (times) => times === 2)
-      })
-    )
-  })
 })
 
 /** Each step of a list's life, and how often it is taken until the list is closed, at the least. */
