@@ -6,7 +6,7 @@
 import { listStep } from "@hikyaku/domain/delivery/List"
 import { Clock, Duration, Effect, Either, Schema } from "effect"
 import { DeliveryStore, type ListedDelivery, type ListKey, type OpenList, type StoreFault } from "./DeliveryStore.ts"
-import type { Recipient, UploadRequest } from "./Provider.ts"
+import { type ListContent, Provider, type Recipient } from "./Provider.ts"
 
 /** Content cannot be made at the moment (a store does not answer): tried again later. */
 export class ContentUnavailable
@@ -29,9 +29,6 @@ const chunk = 50
 
 /** How long a list rests whose content could not be made. */
 const failureRest = Duration.seconds(1)
-
-/** What is uploaded, all but its attempt's key. */
-export type Content = Omit<UploadRequest, "idempotencyKey" | "startBefore">
 
 const recipientOf = (
   delivery: ListedDelivery,
@@ -72,7 +69,7 @@ export const recipientsOf = (render: Render, list: OpenList, deliveries: Readonl
   })
 
 export interface ListContents {
-  readonly get: (list: string) => Content | undefined
+  readonly get: (list: string) => ListContent | undefined
   readonly isPreparing: (list: string) => boolean
   /** Whether a list has no content, none under way, and did not fail just now. */
   readonly isWanting: (list: string) => boolean
@@ -84,7 +81,8 @@ export interface ListContents {
 export const makeContents = (render: Render) =>
   Effect.gen(function*() {
     const store = yield* DeliveryStore
-    const ready = new Map<string, Content>()
+    const provider = yield* Provider
+    const ready = new Map<string, ListContent>()
     const preparing = new Set<string>()
     const failedAt = new Map<string, number>()
     const clock = yield* Clock.clockWith(Effect.succeed)
@@ -102,13 +100,15 @@ export const makeContents = (render: Render) =>
           if (to !== null) yield* store.change({ id: list.id, from: list.state, to })
           return
         }
-        ready.set(list.id, {
+        const content: ListContent = {
           listId: list.id,
           channel: list.channel,
           mailKey,
           recipients,
           ...(template !== undefined && { template })
-        })
+        }
+        if (provider.prepareList !== undefined) yield* provider.prepareList(content)
+        ready.set(list.id, content)
       })
 
     const contents: ListContents = {
