@@ -17,7 +17,7 @@ export interface DispatcherSettings {
   readonly ahead: number
   /**
    * Requests that are made ready, slot and all, while there is no place for them yet, and the same number again of realtime
-   * ones; at most one per place. As many as end while a turn lasts keep every place in use.
+   * ones; at most two per place. As many as end while a turn lasts keep every place in use.
    */
   readonly ready: number
   /** Least part of the contested starts that batch gets, 0 to 1. */
