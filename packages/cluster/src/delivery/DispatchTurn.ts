@@ -159,7 +159,11 @@ export const makeTurns = (
     // A stopping dispatcher lets its requests end: answers that are on record need not be reconciled.
     yield* Effect.addFinalizer(() =>
       Effect.gen(function*() {
-        yield* takeAllBack(yield* line.close).pipe(
+        // Told at once: the next owner may use their slots' places while their lists are put right.
+        const idle = yield* line.close
+        for (const { slot } of idle) if (slot !== null) desk.ended(slot.id, neverStarted)
+        const put = takeAllBack(idle.map((ready) => ({ ...ready, slot: null })))
+        yield* Effect.all([Effect.ignore(desk.flush), put], { concurrency: 2, discard: true }).pipe(
           // What was about to be ready comes too late for the line.
           Effect.zipRight(FiberSet.awaitEmpty(beside)),
           Effect.zipRight(Effect.flatMap(line.close, takeAllBack)),
