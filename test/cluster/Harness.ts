@@ -97,7 +97,7 @@ const makeMember = (
       const scope = yield* Scope.fork(outer, { _tag: "Sequential" })
       const process = yield* DemoProcess.start({
         name,
-        args: ["--enable-source-maps", options.program, kind],
+        args: [options.program, kind],
         environment: {
           ...options.environment,
           DATABASE_URL: yield* options.database.urlFor(name),

@@ -329,6 +329,35 @@ export const mutations = [
     ...actorTest("Suspicion")
   },
   {
+    id: "a connection that does not answer within its statement's limit is given up",
+    rule: "G12",
+    file: "packages/cluster/src/sql/PreparedClient.ts",
+    find: "this.connection.stream.destroy(",
+    replace: "void (",
+    project: "integration",
+    test: "packages/cluster/test/sql/PreparedClient.integration.test.ts",
+    only: "neither answers nor breaks"
+  },
+  {
+    id: "a dispatcher's statements have a limit",
+    rule: "G12",
+    file: "packages/cluster/src/delivery/DeliveryStorePostgres.ts",
+    find: "unbounded<A>(within(statementMax, statement), parameters)",
+    replace: "unbounded<A>(statement, parameters)",
+    ...storeTest,
+    only: "limit"
+  },
+  {
+    id: "a runner that comes waits for shards that are given back a moment later",
+    rule: "G5",
+    file: "packages/cluster/src/actor/RunnerStoragePostgres.ts",
+    find: "locks.acquire(numbers(shards), handOff)",
+    replace: "locks.acquire(numbers(shards))",
+    project: "integration",
+    test: "packages/cluster/test/actor/RunnerStoragePostgres.integration.test.ts",
+    only: "about to give back"
+  },
+  {
     id: "a shard's lock comes back by itself when its session was ended",
     rule: "R22",
     file: "packages/cluster/src/sql/AdvisoryLocks.ts",
@@ -682,6 +711,36 @@ export const mutations = [
     only: "even in between"
   },
   {
+    id: "a dispatcher that has just come leaves the account to the one that is at work",
+    rule: "G11 G12",
+    file: "packages/cluster/src/delivery/Dispatcher.ts",
+    find: "yield* rehearse(settings, options.render)",
+    replace: "yield* Effect.void",
+    project: "integration",
+    test: "packages/cluster/test/delivery/DispatcherNewcomer.integration.test.ts",
+    only: "leaves the account"
+  },
+  {
+    id: "a dispatcher that has just come takes over at once from a dead one",
+    rule: "G12",
+    file: "packages/cluster/src/delivery/Rehearsal.ts",
+    find: "owner === view.owner && grantedAt > wall - leaseMs",
+    replace: "owner === view.owner && grantedAt > 0 * (wall - leaseMs)",
+    project: "integration",
+    test: "packages/cluster/test/delivery/DispatcherNewcomer.integration.test.ts",
+    only: "from one that is dead"
+  },
+  {
+    id: "a dispatcher that has just come takes over when it has waited long enough",
+    rule: "G12",
+    file: "packages/cluster/src/delivery/Rehearsal.ts",
+    find: "now < until ? round",
+    replace: "until > 0 ? round",
+    project: "integration",
+    test: "packages/cluster/test/delivery/DispatcherNewcomer.integration.test.ts",
+    only: "all the same"
+  },
+  {
     id: "a place is free before its answer is read only where that says that it was done",
     rule: "G9",
     file: "packages/cluster/src/delivery/HttpProvider.ts",
@@ -700,6 +759,22 @@ export const mutations = [
     replace: "candidate.operation",
     ...unit("packages/domain/test/delivery/Dispatch.test.ts"),
     only: "lets what is patient wait"
+  },
+  {
+    id: "only a few requests per place are made ready",
+    rule: "G11",
+    file: "packages/cluster/src/delivery/SlotDesk.ts",
+    find: "Math.min(aheadMax, readyPerPlace * places())",
+    replace: "aheadMax",
+    ...unit("packages/cluster/test/delivery/SlotDesk.test.ts")
+  },
+  {
+    id: "only batch that has time enough may wait for the last uploads",
+    rule: "G11 G13",
+    file: "packages/cluster/src/delivery/ListCandidates.ts",
+    find: "laneOf(list.class) === \"batch\" && latest - now > patienceMs",
+    replace: "latest - now > 0",
+    ...unit("packages/cluster/test/delivery/ListCandidates.test.ts")
   },
   {
     id: "a defect does not end the dispatcher",

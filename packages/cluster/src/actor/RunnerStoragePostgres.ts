@@ -15,6 +15,13 @@ import * as AdvisoryLocks from "../sql/AdvisoryLocks.ts"
 /** Locks of a shard group begin at a multiple of this: the library's numbers, so that its adapter and this one exclude each other. */
 const groupStride = 1_000_000
 
+/**
+ * How long shards are waited for that their runners have not given back yet. A runner that comes asks for its shards at once;
+ * those who have them see it a moment later, and then give all of them back together. The library itself would ask again a
+ * second after it was told that there are none, and nobody serves them meanwhile. Less than it waits for an answer.
+ */
+const handOff: AdvisoryLocks.Patience = { mostMs: 1_500, moreMs: 300, everyMs: 25 }
+
 /** The number of a shard's lock; `shard` as `group:n`, groups in the order of their names. */
 export const shardLock = (groups: ReadonlyArray<string>, shard: string): number => {
   const at = shard.lastIndexOf(":")
@@ -63,7 +70,7 @@ const make = (settings: { readonly beatMs: number; readonly graceMs: number }) =
         Effect.asVoid(quietly(sql`delete from cluster_runners where address = ${address} or ${stale}`)),
       setRunnerHealth: (address, healthy) =>
         Effect.asVoid(quietly(sql`update cluster_runners set healthy = ${healthy} where address = ${address}`)),
-      acquire: (_address, shards) => Effect.map(locks.acquire(numbers(shards)), (got) => named(shards, got)),
+      acquire: (_address, shards) => Effect.map(locks.acquire(numbers(shards), handOff), (got) => named(shards, got)),
       refresh: (_address, shards) => Effect.sync(() => named(shards, locks.kept(numbers(shards)))),
       release: (_address, shard) => locks.release(numbers([shard])),
       releaseAll: () => locks.releaseAll

@@ -3,6 +3,7 @@ import { SqlClient, type SqlError } from "@effect/sql"
 import { type ListState, type ListStatus, mayHaveGone } from "@hikyaku/domain/delivery/List"
 import { Effect, Layer, Option } from "effect"
 import { dueTopic, Nudge, owedTopic } from "../actor/Nudge.ts"
+import { within } from "../sql/PreparedClient.ts"
 import {
   DeliveryStore,
   doubtOf,
@@ -89,6 +90,12 @@ const listed = (row: ListedDelivery): ListedDelivery => ({ ...row, parameters: r
 /** By code units, as every other order of ids here: the database's collation is not ours. */
 const byId = (a: ListedDelivery, b: ListedDelivery) => a.delivery < b.delivery ? -1 : 1
 
+/**
+ * How long a statement may take, ms: many times what the longest of them takes on a slow machine. After that the connection is
+ * given up, so that a turn is held up no longer than this; what was written or not is found out as after any fault.
+ */
+export const statementMax = 15_000
+
 const fault = (cause: SqlError.SqlError) =>
   new StoreFault({ reason: cause.cause instanceof Error ? cause.cause.message : cause.message })
 
@@ -113,8 +120,10 @@ const changeParameters = ({ from, id, to, waitMs }: ListChange): ReadonlyArray<u
 export const make = Effect.gen(function*() {
   const sql = yield* SqlClient.SqlClient
   const nudge = Option.getOrNull(yield* Effect.serviceOption(Nudge))
-  const query = <A extends object>(statement: string, parameters: ReadonlyArray<unknown>) =>
+  const unbounded = <A extends object>(statement: string, parameters: ReadonlyArray<unknown>) =>
     Effect.mapError(sql.unsafe<A>(statement, parameters), fault)
+  const query = <A extends object>(statement: string, parameters: ReadonlyArray<unknown>) =>
+    unbounded<A>(within(statementMax, statement), parameters)
   const tellOwed = Effect.sync(() => nudge?.tell(owedTopic))
   const count = (rows: ReadonlyArray<{ readonly n: number }>) => rows[0]?.n ?? 0
 
@@ -217,7 +226,11 @@ export const make = Effect.gen(function*() {
     claim: (by, settleMs, busy) =>
       Effect.map(query(text.claim, [by.provider, by.owner, by.epoch, settleMs, busy]), (rows) => rows.length),
 
-    sweepCancelled: (request) => Effect.map(query<{ readonly n: number }>(text.sweepCancelled, [request]), count),
+    sweepCancelled: (request) => {
+      // Of a request that is named it withdraws all that it asked for, a million mails: no turn waits for that.
+      const sweep = request === null ? query : unbounded
+      return Effect.map(sweep<{ readonly n: number }>(text.sweepCancelled, [request]), count)
+    },
 
     noteSpeed: (provider, speed) => Effect.asVoid(query(text.noteSpeed, [provider, JSON.stringify(speed)])),
 

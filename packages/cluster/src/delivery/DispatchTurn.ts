@@ -39,8 +39,6 @@ const signOfLifeMs = 4_000
 const tellMs = 50
 /** How long lists rest that could not begin, ms. */
 const faultMs = 200
-/** What has longer than this until its latest start, ms, may wait for the last uploads: they take seconds. */
-const patienceMs = 60_000
 /** The last lists of a batch are at most so many times as many as there are places: with more it is not the end yet. */
 const lastPart = 2
 /** The part of its lease that a ready request's slot has left when another one is asked for. */
@@ -82,17 +80,13 @@ export const makeTurns = (
     const shares: Shares = { batch: settings.batchShare, ageMs: settings.ageMs }
     const listSize = () =>
       listSizeFor(desk.limits(), Math.min(settings.listSize, promises.listSizeMax), requests.pace())
-    const { askOf, candidateOf: nextOf, endsWithinMs, repeatableFor } = makeCandidates(
+    const { askOf, candidateOf, endsWithinMs, repeatableFor } = makeCandidates(
       settings,
       promises,
       requests,
       contents,
       listSize
     )
-    const candidateOf = (list: OpenList, now: number): Candidate | null => {
-      const next = nextOf(list)
-      return next && { ...next, patient: next.class === "batch" && next.latestStart - now > patienceMs }
-    }
     /** Whether the lists that are queued are the last of batch, for now. */
     let isLast = false
     let credit: Credit = noCounts
@@ -165,7 +159,11 @@ export const makeTurns = (
     // A stopping dispatcher lets its requests end: answers that are on record need not be reconciled.
     yield* Effect.addFinalizer(() =>
       Effect.gen(function*() {
-        yield* takeAllBack(yield* line.close).pipe(
+        // Told at once: the next owner may use their slots' places while their lists are put right.
+        const idle = yield* line.close
+        for (const { slot } of idle) if (slot !== null) desk.ended(slot.id, neverStarted)
+        const put = takeAllBack(idle.map((ready) => ({ ...ready, slot: null })))
+        yield* Effect.all([Effect.ignore(desk.flush), put], { concurrency: 2, discard: true }).pipe(
           // What was about to be ready comes too late for the line.
           Effect.zipRight(FiberSet.awaitEmpty(beside)),
           Effect.zipRight(Effect.flatMap(line.close, takeAllBack)),
@@ -317,7 +315,7 @@ export const makeTurns = (
 
       const isBatch = ({ class: cls }: { readonly class: MessageClass }) => laneOf(cls) === "batch"
       const queued = lists.filter((list) => list.state.status === "queued" && isBatch(list)).length
-      isLast = queued <= lastPart * desk.ahead() && !overview.groups.some(isBatch) && !listing.isMaking("batch")
+      isLast = queued <= lastPart * desk.places() && !overview.groups.some(isBatch) && !listing.isMaking("batch")
 
       const byId = new Map(lists.map((list) => [list.id, list]))
       const input: DispatchInput = readyInput({

@@ -11,7 +11,7 @@
 import { hasEnded, slotParts } from "@hikyaku/domain/delivery/List"
 import type { Speed } from "@hikyaku/domain/delivery/Request"
 import type { MemberCommand, MemberReply } from "@hikyaku/domain/marketing/Member"
-import { Clock, Duration, Effect, Exit, Option, Queue } from "effect"
+import { Clock, Duration, Effect, Exit, Option, Queue, Ref } from "effect"
 import { ActorClient } from "../actor/ActorClient.ts"
 import type { ActorKind } from "../actor/ActorKind.ts"
 import { clockTopic, dueTopic, Nudge, writtenTopic } from "../actor/Nudge.ts"
@@ -25,6 +25,7 @@ import { makeRequests, type Work } from "./ListRequests.ts"
 import { makeRelay } from "./MemberRelay.ts"
 import { Provider } from "./Provider.ts"
 import { providerKind } from "./ProviderActor.ts"
+import { rehearse } from "./Rehearsal.ts"
 import { type Deposed, freshId, makeDesk, release, takeOver } from "./SlotDesk.ts"
 
 /** How long a dispatcher rests after a fault, ms. */
@@ -56,8 +57,11 @@ const freeKnown = (ownership: Ownership, withheld: Parameters<typeof release>[1]
     yield* release(ownership, ended.map(({ slot }) => slot))
   })
 
-/** One reign: from the takeover to being deposed. Faults of store and messages are waited out. */
-const reign = <State, Event>(options: DispatcherOptions<State, Event>) =>
+/**
+ * One reign: from the takeover to being deposed. Faults of store and messages are waited out. `known`: whether this process
+ * has dispatched for the account before; whoever has needs no rehearsal.
+ */
+const reign = <State, Event>(options: DispatcherOptions<State, Event>, known: Ref.Ref<boolean>) =>
   Effect.gen(function*() {
     const { settings } = options
     const store = yield* DeliveryStore
@@ -71,6 +75,7 @@ const reign = <State, Event>(options: DispatcherOptions<State, Event>) =>
         command: { _tag: "ReadProvider", wall: Math.floor(clock.real()) }
       })
     )
+    if (!(yield* Ref.getAndSet(known, true))) yield* rehearse(settings, options.render)
     const { limits, ownership, withheld } = yield* takeOver(settings.account, owner, settings.limits)
     // Before the claim: it puts in doubt what this reads.
     yield* freeKnown(ownership, withheld)
@@ -146,14 +151,14 @@ const reign = <State, Event>(options: DispatcherOptions<State, Event>) =>
     // Whoever is to go dispatches on until the next one has taken over, which may take it seconds: else nobody would. That
     // nothing is ready or under way is not enough, since between two steps of the only list nothing is: there must be nothing
     // left to do, by a look of its own.
-    const handOver: typeof turn = Effect.flatMap(turn, (rest) =>
-      turns.isQuiet() ? Effect.succeed(Effect.succeedNone) : Effect.zipRight(rest, handOver))
+    const handOver: typeof turn = Effect.flatMap(
+      turn,
+      (rest) => turns.isQuiet() ? Effect.succeed(Effect.succeedNone) : Effect.zipRight(rest, handOver)
+    )
     yield* Effect.addFinalizer((exit) =>
       settings.handOverMs > 0 && Exit.isInterrupted(exit)
         ? handOver.pipe(
-          Effect.catchAll((fault) =>
-            Effect.logDebug("Handed over", fault)
-          ),
+          Effect.catchAll((fault) => Effect.logDebug("Handed over", fault)),
           Effect.interruptible,
           Effect.timeoutOption(Duration.millis(settings.handOverMs))
         )
@@ -169,7 +174,8 @@ const waitOut = (what: string, fault: unknown) => Effect.as(Effect.logWarning(wh
  * it has fallen silent.
  */
 export const runDispatcher = <State, Event>(
-  options: DispatcherOptions<State, Event>
+  options: DispatcherOptions<State, Event>,
+  known: Ref.Ref<boolean> = Ref.unsafeMake(false)
 ): Effect.Effect<never, never, DeliveryStore | Provider | ActorClient | ShopClock> =>
   Effect.gen(function*() {
     const relay = yield* makeRelay(options.members, options.settings.channels)
@@ -186,7 +192,7 @@ export const runDispatcher = <State, Event>(
         Effect.zipRight(Effect.repeat(Effect.delay(isSilent, Duration.millis(watchMs)), { until: (silent) => silent })),
         Effect.asVoid
       )
-    const reigns = reign(options).pipe(
+    const reigns = reign(options, known).pipe(
       Effect.catchTag("Deposed", stepBack),
       Effect.catchTag("NoLimits", () => Effect.sleep(Duration.millis(noLimitsMs))),
       // Whatever it was, a defect included: the singleton is started once, and nobody else would send anything.

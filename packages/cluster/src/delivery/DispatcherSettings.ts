@@ -17,7 +17,7 @@ export interface DispatcherSettings {
   readonly ahead: number
   /**
    * Requests that are made ready, slot and all, while there is no place for them yet, and the same number again of realtime
-   * ones; at most one per place. As many as end while a turn lasts keep every place in use.
+   * ones; at most two per place. As many as end while a turn lasts keep every place in use.
    */
   readonly ready: number
   /** Least part of the contested starts that batch gets, 0 to 1. */
@@ -46,6 +46,11 @@ export interface DispatcherSettings {
   /** First and longest wait before a request that could not be made is tried again, ms; doubled in between. */
   readonly retryFirstMs: number
   readonly retryMaxMs: number
+  /**
+   * How long a dispatcher that has just come leaves the account to the one before it, at the most, while that one is at work,
+   * ms. It rehearses meanwhile (see `Rehearsal`).
+   */
+  readonly warmUpMs: number
   /** How long a stopping dispatcher that has something to do dispatches on, at the most, until another takes over, ms. */
   readonly handOverMs: number
   /** How long a stopping dispatcher waits for the answers to its requests, ms. */
@@ -79,7 +84,9 @@ export const dispatcherDefaults: Omit<DispatcherSettings, "account" | "channels"
   pollsMax: 20,
   retryFirstMs: 200,
   retryMaxMs: 30_000,
-  handOverMs: 3_000,
+  warmUpMs: 3_000,
+  // Beside the other's rehearsal, what it takes until shards have moved.
+  handOverMs: 6_000,
   drainMs: 5_000,
   claimMs: 5_000,
   relayMs: 100

@@ -13,6 +13,7 @@ import {
   type ProviderPromises,
   ProviderRejected,
   ProviderUnknown,
+  type Recipient,
   type RequestTerms,
   TooLateToStart
 } from "./Provider.ts"
@@ -146,14 +147,16 @@ export const make = (
       }))
     }
 
-    const post = (path: string, body: object) =>
-      HttpClientRequest.post(path).pipe(
-        HttpClientRequest.setBody(HttpBody.text(JSON.stringify(body), "application/json"))
-      )
+    const encoder = new TextEncoder()
+    const encode = (body: object): Uint8Array => encoder.encode(JSON.stringify(body))
+    /** Bodies of uploads to come, by their recipients; gone with these. */
+    const prepared = new WeakMap<ReadonlyArray<Recipient>, Uint8Array>()
+    const post = (path: string, body: Uint8Array) =>
+      HttpClientRequest.post(path).pipe(HttpClientRequest.setBody(HttpBody.uint8Array(body, "application/json")))
     const postWithKey = <A, I>(
       { answered, idempotencyKey, startBefore }: RequestTerms & { readonly idempotencyKey: string },
       path: string,
-      body: object,
+      body: Uint8Array,
       answer: Schema.Schema<A, I>
     ) =>
       keyPattern.test(idempotencyKey)
@@ -173,13 +176,19 @@ export const make = (
         requestTimeout,
         listSizeMax
       },
+      prepareList: (list) => Effect.sync(() => void prepared.set(list.recipients, encode(list))),
       uploadList: ({ answered, idempotencyKey, startBefore, ...list }) =>
-        postWithKey({ answered, idempotencyKey, startBefore }, "/v1/lists", list, Uploaded),
+        postWithKey(
+          { answered, idempotencyKey, startBefore },
+          "/v1/lists",
+          prepared.get(list.recipients) ?? encode(list),
+          Uploaded
+        ),
       startDelivery: ({ uploadId, ...terms }) =>
-        postWithKey(terms, `/v1/lists/${encodeURIComponent(uploadId)}/send`, {}, Started),
+        postWithKey(terms, `/v1/lists/${encodeURIComponent(uploadId)}/send`, encode({}), Started),
       status: ({ sendId, ...terms }) =>
         request(terms, HttpClientRequest.get(`/v1/sends/${encodeURIComponent(sendId)}`), SendStatus),
-      history: ({ query, ...terms }) => request(terms, post("/v1/history", query), History)
+      history: ({ query, ...terms }) => request(terms, post("/v1/history", encode(query)), History)
     })
   })
 

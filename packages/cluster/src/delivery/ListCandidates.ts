@@ -11,12 +11,14 @@ import type { ListRequests, Work } from "./ListRequests.ts"
 import type { ProviderPromises } from "./Provider.ts"
 import type { Ask } from "./SlotDesk.ts"
 
+/** What has longer than this until its latest start, ms, may wait for the last uploads: they take seconds. */
+export const patienceMs = 60_000
 /** Added to a request's longest time when its slot is asked for, ms: for the clocks of both sides. */
 const slackMs = 250
 
 export interface Candidates {
-  /** The list's next request; null when there is none, or when its content is not there yet. */
-  readonly candidateOf: (list: OpenList) => Candidate | null
+  /** The list's next request at `now`, by the shop's clock; null when there is none, or when its content is not there yet. */
+  readonly candidateOf: (list: OpenList, now: number) => Candidate | null
   /** Asks for the slot of a candidate's request. Each ask is for a slot of its own. */
   readonly askOf: (candidate: Candidate, list: OpenList) => Ask<Work>
   /** From its start on a request is over after so long, ms. */
@@ -42,7 +44,7 @@ export const makeCandidates = (
     : Duration.toMillis(promises.retryKeyValidity) - Duration.toMillis(promises.requestTimeout)
   let asked = 0
 
-  const candidateOf = (list: OpenList): Candidate | null => {
+  const candidateOf = (list: OpenList, now: number): Candidate | null => {
     // The same for all that a list needs: at equal urgency what finishes work goes before what begins more.
     const latest = latestStart(list.deadline, list.recipients, requests.pace().upload, listSize(), 1)
     const one = (operation: Operation, deadline: number | null): Candidate => ({
@@ -52,7 +54,8 @@ export const makeCandidates = (
       latestStart: latest,
       deadline,
       since: list.since,
-      priority: list.priority
+      priority: list.priority,
+      patient: laneOf(list.class) === "batch" && latest - now > patienceMs
     })
     switch (list.state.status) {
       case "queued":

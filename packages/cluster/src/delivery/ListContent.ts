@@ -6,7 +6,7 @@
 import { listStep } from "@hikyaku/domain/delivery/List"
 import { Clock, Duration, Effect, Either, Schema } from "effect"
 import { DeliveryStore, type ListedDelivery, type ListKey, type OpenList, type StoreFault } from "./DeliveryStore.ts"
-import type { Recipient, UploadRequest } from "./Provider.ts"
+import { type ListContent, Provider, type Recipient } from "./Provider.ts"
 
 /** Content cannot be made at the moment (a store does not answer): tried again later. */
 export class ContentUnavailable
@@ -30,9 +30,6 @@ const chunk = 50
 /** How long a list rests whose content could not be made. */
 const failureRest = Duration.seconds(1)
 
-/** What is uploaded, all but its attempt's key. */
-export type Content = Omit<UploadRequest, "idempotencyKey" | "startBefore">
-
 const recipientOf = (
   delivery: ListedDelivery,
   rendering: Extract<Rendering, { readonly _tag: "Rendered" }>,
@@ -49,8 +46,30 @@ const recipientOf = (
   }
 }
 
+/** What a list consists of, and who cannot be rendered. */
+export const recipientsOf = (render: Render, list: OpenList, deliveries: ReadonlyArray<ListedDelivery>) =>
+  Effect.gen(function*() {
+    // The mail that a recipient gets at most once is the run's (G10).
+    const mailKey = deliveries[0]?.run ?? list.id
+    const recipients: Array<Recipient> = []
+    const bad: Array<{ readonly delivery: string; readonly reason: string }> = []
+    let template: string | undefined
+    for (let from = 0; from < deliveries.length; from += chunk) {
+      const part = deliveries.slice(from, from + chunk)
+      const rendered = yield* render(list, part)
+      template = rendered.template
+      for (const [index, delivery] of part.entries()) {
+        const rendering = rendered.renderings[index]
+        if (rendering?._tag === "Rendered") recipients.push(recipientOf(delivery, rendering, mailKey))
+        else bad.push({ delivery: delivery.delivery, reason: `content: ${rendering?.reason ?? "none was made"}` })
+      }
+      if (from + chunk < deliveries.length) yield* Effect.yieldNow()
+    }
+    return { bad, mailKey, recipients, template }
+  })
+
 export interface ListContents {
-  readonly get: (list: string) => Content | undefined
+  readonly get: (list: string) => ListContent | undefined
   readonly isPreparing: (list: string) => boolean
   /** Whether a list has no content, none under way, and did not fail just now. */
   readonly isWanting: (list: string) => boolean
@@ -62,7 +81,8 @@ export interface ListContents {
 export const makeContents = (render: Render) =>
   Effect.gen(function*() {
     const store = yield* DeliveryStore
-    const ready = new Map<string, Content>()
+    const provider = yield* Provider
+    const ready = new Map<string, ListContent>()
     const preparing = new Set<string>()
     const failedAt = new Map<string, number>()
     const clock = yield* Clock.clockWith(Effect.succeed)
@@ -73,35 +93,22 @@ export const makeContents = (render: Render) =>
     ): Effect.Effect<void, StoreFault | ContentUnavailable> =>
       Effect.gen(function*() {
         const deliveries = given ?? (yield* store.deliveries(list.id))
-        // The mail that a recipient gets at most once is the run's (G10).
-        const mailKey = deliveries[0]?.run ?? list.id
-        const recipients: Array<Recipient> = []
-        const bad: Array<{ readonly delivery: string; readonly reason: string }> = []
-        let template: string | undefined
-        for (let from = 0; from < deliveries.length; from += chunk) {
-          const part = deliveries.slice(from, from + chunk)
-          const rendered = yield* render(list, part)
-          template = rendered.template
-          for (const [index, delivery] of part.entries()) {
-            const rendering = rendered.renderings[index]
-            if (rendering?._tag === "Rendered") recipients.push(recipientOf(delivery, rendering, mailKey))
-            else bad.push({ delivery: delivery.delivery, reason: `content: ${rendering?.reason ?? "none was made"}` })
-          }
-          if (from + chunk < deliveries.length) yield* Effect.yieldNow()
-        }
+        const { bad, mailKey, recipients, template } = yield* recipientsOf(render, list, deliveries)
         if (bad.length > 0) yield* store.dropFromList(list.id, bad)
         if (recipients.length === 0) {
           const to = listStep(list.state, { _tag: "Emptied" })
           if (to !== null) yield* store.change({ id: list.id, from: list.state, to })
           return
         }
-        ready.set(list.id, {
+        const content: ListContent = {
           listId: list.id,
           channel: list.channel,
           mailKey,
           recipients,
           ...(template !== undefined && { template })
-        })
+        }
+        if (provider.prepareList !== undefined) yield* provider.prepareList(content)
+        ready.set(list.id, content)
       })
 
     const contents: ListContents = {

@@ -106,8 +106,8 @@ export const makeListMaking = (
       const least = Math.min(...[...present].flatMap((system) => served.get(system) ?? []))
       for (const system of present) if (!served.has(system)) served.set(system, Number.isFinite(least) ? least : 0)
       for (const system of served.keys()) if (!present.has(system)) served.delete(system)
-      // As many as may be made ready: the last of them are what fills the wait for the very last (`lastUploads`).
-      const ahead = Math.max(settings.ahead, desk.ahead())
+      // One per place: the last of them are what fills the wait for the very last (`lastUploads`).
+      const ahead = Math.max(settings.ahead, desk.places())
       return listNext(candidates, queued, freeUploads(), ahead, shares, { now, served })
         .flatMap((chosen) => byId.get(chosen.id) ?? [])
     }

@@ -12,6 +12,7 @@ import { DeliveryStore, type OpenList, type Remainder, resultsMax, type StoreFau
 import type { DispatcherSettings } from "./DispatcherSettings.ts"
 import type { ListContents } from "./ListContent.ts"
 import { type DeliveryResult, type History, Provider, type ProviderError, type RequestTerms } from "./Provider.ts"
+import { endingOf, lostFor, type Outcome, outcomeOf } from "./RequestOutcome.ts"
 import { answered, type Ending, neverStarted, refused } from "./SlotDesk.ts"
 
 /** What a slot is wanted for. `list` is as it was before the request begins. */
@@ -27,14 +28,6 @@ const persistently = Schedule.exponential(recordFirst).pipe(Schedule.union(Sched
 
 /** Recipients that one list may lose to refusals that name them; after that the whole list fails. */
 const shedMax = 20
-
-/** What became of one request. */
-type Outcome<A> =
-  | { readonly _tag: "Answered"; readonly answer: A }
-  | { readonly _tag: "Refused"; readonly reason: string; readonly where: string }
-  /** Known not to have happened; worth another try after `waitMs`, or after a back-off where null. */
-  | { readonly _tag: "NotDone"; readonly waitMs: number | null; readonly ending: Ending }
-  | { readonly _tag: "Lost"; readonly reason: string }
 
 type Over = (ending: Ending) => Effect.Effect<void>
 
@@ -78,7 +71,7 @@ export const makeRequests = (settings: DispatcherSettings, contents: ListContent
     const { promises } = provider
     const processingMs = Duration.toMillis(promises.longestProcessingTime)
     const settleMs = processingMs + Duration.toMillis(promises.settleTime)
-    const lost: Ending = { started: true, busyForMs: processingMs, throttledForMs: null }
+    const lost = lostFor(processingMs)
     /** Tries in a row that came to nothing, refused recipients and where a history's pages go on: hints, lost at a restart. */
     const failures = new Map<string, number>()
     const shed = new Map<string, number>()
@@ -97,15 +90,6 @@ export const makeRequests = (settings: DispatcherSettings, contents: ListContent
         Effect.orDie
       )
 
-    const endingOf = (outcome: Outcome<unknown>): Ending =>
-      outcome._tag === "NotDone"
-        ? outcome.ending
-        : outcome._tag === "Lost"
-        ? lost
-        : outcome._tag === "Refused"
-        ? refused
-        : answered
-
     /** Whatever starts in the place that is free is written before this one's outcome is put on record. */
     const freed = (over: Over, ending: Ending) => Effect.zipRight(over(ending), whenWritten)
     const termsOf = (over: Over, startBefore: bigint): RequestTerms => ({
@@ -114,28 +98,8 @@ export const makeRequests = (settings: DispatcherSettings, contents: ListContent
     })
 
     const ask = <A>(over: Over, request: Effect.Effect<A, ProviderError>): Effect.Effect<Outcome<A>> =>
-      request.pipe(
-        Effect.map((answer): Outcome<A> => ({ _tag: "Answered", answer })),
-        Effect.catchTags({
-          Throttled: ({ retryAfter }) =>
-            Effect.succeed<Outcome<A>>({
-              _tag: "NotDone",
-              waitMs: Duration.toMillis(retryAfter),
-              ending: { ...answered, throttledForMs: Duration.toMillis(retryAfter) }
-            }),
-          TooLateToStart: () => Effect.succeed<Outcome<A>>({ _tag: "NotDone", waitMs: 0, ending: neverStarted }),
-          ProviderUnavailable: () =>
-            Effect.succeed<Outcome<A>>({
-              _tag: "NotDone",
-              waitMs: null,
-              ending: { ...neverStarted, unreachable: true }
-            }),
-          ProviderRejected: ({ reason, where }) => Effect.succeed<Outcome<A>>({ _tag: "Refused", reason, where }),
-          ProviderUnknown: ({ reason }) => Effect.succeed<Outcome<A>>({ _tag: "Lost", reason })
-        }),
-        // An adapter that dies may have written something.
-        Effect.catchAllDefect((defect) => Effect.succeed<Outcome<A>>({ _tag: "Lost", reason: String(defect) })),
-        Effect.tap((outcome) => freed(over, endingOf(outcome)))
+      outcomeOf(request).pipe(
+        Effect.tap((outcome) => freed(over, endingOf(outcome, processingMs)))
       )
 
     const backOff = (id: string): number => {
@@ -287,7 +251,7 @@ export const makeRequests = (settings: DispatcherSettings, contents: ListContent
     /** What a question that was not answered leaves behind. */
     const unanswered = (list: OpenList, outcome: Exclude<Outcome<unknown>, { readonly _tag: "Answered" }>) => {
       const wait = outcome._tag === "NotDone" ? outcome.waitMs ?? nextPoll(list) : nextPoll(list)
-      return Effect.as(surely(store.postpone(list.id, wait)), endingOf(outcome))
+      return Effect.as(surely(store.postpone(list.id, wait)), endingOf(outcome, processingMs))
     }
 
     const status = (list: OpenList, sendId: string, startBefore: bigint, over: Over) =>

@@ -91,6 +91,9 @@ export interface UploadRequest extends RequestTerms {
   readonly idempotencyKey: string
 }
 
+/** What an upload says, the same in all its attempts. */
+export type ListContent = Omit<UploadRequest, keyof RequestTerms | "idempotencyKey">
+
 export interface StartRequest extends RequestTerms {
   readonly uploadId: string
   readonly idempotencyKey: string
@@ -198,6 +201,11 @@ export interface ProviderPromises {
 
 export class Provider extends Context.Tag("@hikyaku/cluster/delivery/Provider")<Provider, {
   readonly promises: ProviderPromises
+  /**
+   * Gets ready what the uploads of this very content will write, recognised by its `recipients`: so that a place at the
+   * provider does not wait for it. No request, and nothing has to come of it.
+   */
+  readonly prepareList?: (list: ListContent) => Effect.Effect<void>
   /** Uploads a recipient list; nothing is sent yet. */
   readonly uploadList: (request: UploadRequest) => Effect.Effect<{ readonly uploadId: string }, ProviderError>
   /** Starts the delivery of an uploaded list. Without a retry key in force each call is a delivery of its own. */

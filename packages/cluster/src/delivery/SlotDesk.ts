@@ -80,6 +80,8 @@ export interface SlotDesk<Work> {
   readonly leftOfDay: () => Readonly<Record<DeliveryClass, number | null>>
   /** ms (`ShopClock.real`) from which on there may be more room than that; null while it is all there is. */
   readonly roomAt: () => number | null
+  /** Requests that may be under way at one time by the widest of the limits, at most as many as may be ready. */
+  readonly places: () => number
   /** Slots that are granted beyond the room, see `AcquireSlots`. */
   readonly ahead: () => number
   /** Slots granted to this dispatcher that are not given back: of requests that are ready or under way. */
@@ -158,7 +160,13 @@ const placesOf = ({ concurrency: { history, send, status, total, upload } }: Lim
   return bounds.length === 0 ? null : Math.max(...bounds)
 }
 
-/** `aheadMax`: slots that are asked for beyond the room (see `AcquireSlots`); never more than there are places. */
+/**
+ * Requests that are ready per place, at most: sends and questions take a tenth of an upload's time, and when all places have such
+ * one for each is used up before the next turn is through on a busy machine. Still few, so that the order can change.
+ */
+const readyPerPlace = 2
+
+/** `aheadMax`: slots that are asked for beyond the room (see `AcquireSlots`); never more than `readyPerPlace`. */
 export const makeDesk = <Work>(ownership: Ownership, first: Limits, aheadMax: number) =>
   Effect.gen(function*() {
     const client = yield* ActorClient
@@ -174,7 +182,8 @@ export const makeDesk = <Work>(ownership: Ownership, first: Limits, aheadMax: nu
       : { realtime: 0, batch: 0 }
     const { owner, provider } = ownership
     const wall = () => Math.floor(clock.real())
-    const ahead = () => Math.min(aheadMax, placesOf(limits) ?? aheadMax)
+    const places = () => Math.min(aheadMax, placesOf(limits) ?? aheadMax)
+    const ahead = () => Math.min(aheadMax, readyPerPlace * places())
 
     const ended = (slot: string, ending: Ending): void => {
       open.delete(slot)
@@ -264,6 +273,7 @@ export const makeDesk = <Work>(ownership: Ownership, first: Limits, aheadMax: nu
       room: () => room,
       leftOfDay: () => leftOfDay,
       roomAt: () => roomAt,
+      places,
       ahead,
       slots: () => countBy([...open.values()].map((ask) => ask.slot)),
       ended,

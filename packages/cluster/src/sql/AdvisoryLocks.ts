@@ -12,8 +12,11 @@ import { Socket } from "node:net"
 import pg from "pg"
 
 export interface AdvisoryLocks {
-  /** Tries for these keys and gives those that were free. Waits while there is no session, and for nobody who holds a key. */
-  readonly acquire: (keys: ReadonlyArray<number>) => Effect.Effect<ReadonlyArray<number>>
+  /**
+   * Tries for these keys and gives those that were free. Waits while there is no session, and for those who hold keys only as
+   * long as `patience` says: not at all where absent.
+   */
+  readonly acquire: (keys: ReadonlyArray<number>, patience?: Patience) => Effect.Effect<ReadonlyArray<number>>
   /**
    * Which of these keys the holder may go on with: the session holds them, or lost them less than `graceMs` ago and may get
    * them back. The others are given up by this. Asks nobody.
@@ -23,6 +26,18 @@ export interface AdvisoryLocks {
   readonly release: (keys: ReadonlyArray<number>) => Effect.Effect<void>
   readonly releaseAll: Effect.Effect<void>
 }
+
+/** How long keys are waited for that others hold: until all are there, and no longer than this. */
+export interface Patience {
+  /** In all, ms. */
+  readonly mostMs: number
+  /** Once some are there, since the last of them, ms: whoever gives keys back gives them back at about the same time. */
+  readonly moreMs: number
+  /** How often they are tried for, ms. */
+  readonly everyMs: number
+}
+
+const noPatience: Patience = { mostMs: 0, moreMs: 0, everyMs: 0 }
 
 export interface AdvisoryLockSettings {
   readonly connectionString: string
@@ -196,6 +211,25 @@ export const make = (settings: AdvisoryLockSettings): Effect.Effect<AdvisoryLock
       })
     })
 
+    const tried = Effect.repeat(nextPass, { until: (complete) => complete })
+    /** Tries on for keys that were not to be had. */
+    const patiently = (keys: ReadonlyArray<number>, { everyMs, moreMs, mostMs }: Patience) =>
+      Effect.suspend(() => {
+        const began = monotonic()
+        let [gained, gainedAt] = [0, began]
+        const isOver = (): boolean => {
+          const now = monotonic()
+          const got = keys.filter((key) => held.has(key)).length
+          if (got > gained) [gained, gainedAt] = [got, now]
+          return got === keys.length || now >= began + mostMs || (got > 0 && now >= gainedAt + moreMs)
+        }
+        return Effect.whileLoop({
+          while: () => !isOver(),
+          body: () => Effect.zipRight(Effect.sleep(Duration.millis(everyMs)), tried),
+          step: () => {}
+        })
+      })
+
     const release = (keys: ReadonlyArray<number>) =>
       Effect.suspend(() => {
         for (const key of keys) {
@@ -207,14 +241,14 @@ export const make = (settings: AdvisoryLockSettings): Effect.Effect<AdvisoryLock
       })
 
     return {
-      acquire: (keys) =>
+      acquire: (keys, patience = noPatience) =>
         Effect.acquireUseRelease(
           Effect.sync(() => {
             for (const key of keys) asked.set(key, (asked.get(key) ?? 0) + 1)
           }),
           () =>
-            nextPass.pipe(
-              Effect.repeat({ until: (complete) => complete }),
+            tried.pipe(
+              Effect.zipRight(patiently(keys, patience)),
               Effect.map(() => {
                 const got = keys.filter((key) => held.has(key))
                 for (const key of got) owned.add(key)

@@ -26,7 +26,16 @@ const connectTimeout = Duration.seconds(5)
 const endWithin = Duration.seconds(1)
 
 /** Statements of data alone: the others cannot be prepared, or are not worth it. */
-const preparable = /^\s*(?:select|with|insert|update|delete)\b/i
+const preparable = /^(?:\/\* within \d+ ms \*\/)?\s*(?:select|with|insert|update|delete)\b/i
+
+const limit = /^\/\* within (\d+) ms \*\//
+/**
+ * The statement with a limit to how long its answer is waited for. A connection that has not answered by then is given up, as
+ * if it had broken: one that neither answers nor breaks, as when the way to the server is cut without a word, would hold up
+ * whoever waits for it for as long as TCP tries, a quarter of an hour. Said in the text, since that is all that reaches the
+ * connection. Whether the statement was carried out is as unknown as with any connection that breaks.
+ */
+export const within = (limitMs: number, statement: string): string => `/* within ${limitMs} ms */ ${statement}`
 /** A statement that the server no longer knows, or whose result has other columns than when it was prepared. */
 const outdated = new Set(["26000", "0A000"])
 
@@ -74,23 +83,37 @@ export class PreparingConnection extends pg.Client {
     this.#plansAgeMax = config?.plansAgeMax ?? Duration.toMillis(plansAgeMax)
   }
 
+  /** Gives the connection up when the statement's limit is over; it is told as broken to all that wait for it. */
+  #watched(text: string, answered: Answered): Answered {
+    const limitMs = limit.exec(text)?.[1]
+    if (limitMs === undefined) return answered
+    const timer = setTimeout(() => {
+      this.connection.stream.destroy(new Error(`the database did not answer within ${limitMs} ms`))
+    }, Number(limitMs))
+    return (error, result) => {
+      clearTimeout(timer)
+      answered(error, result)
+    }
+  }
+
   /** Overridden for the form that the client uses (text, values, callback); all others pass. */
   // oxlint-disable-next-line no-explicit-any -- the overloads of the driver
   override query(...call: ReadonlyArray<any>): any {
-    const [text, values, answered] = call
-    if (typeof text !== "string" || !Array.isArray(values) || typeof answered !== "function") {
+    const [text, values, last] = call
+    if (typeof text !== "string" || !Array.isArray(values) || typeof last !== "function") {
       return Reflect.apply(super.query, this, call)
     }
+    const answered = this.#watched(text, last as Answered)
     const name = this.#statements.nameOf(text)
-    if (name === undefined) return super.query(text, values, answered as Answered)
+    if (name === undefined) return super.query(text, values, answered)
     super.query({ name, text, values }, (error, result) => {
       if (outdated.has(sqlState(error))) this.#statements.forget()
       if (this.getTransactionStatus() !== "I" || performance.now() - this.#plansSince < this.#plansAgeMax) {
-        return (answered as Answered)(error, result)
+        return answered(error, result)
       }
       // Between statements and before the answer: whoever is interrupted meanwhile leaves nothing behind that could run later.
       this.#plansSince = performance.now()
-      super.query("discard plans", () => (answered as Answered)(error, result))
+      super.query("discard plans", () => answered(error, result))
     })
   }
 }

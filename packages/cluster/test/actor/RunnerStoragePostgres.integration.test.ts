@@ -3,7 +3,7 @@ import { SqlClient } from "@effect/sql"
 import { PgClient } from "@effect/sql-pg"
 import { describe, expect, it } from "@effect/vitest"
 import * as RunnerStoragePostgres from "@hikyaku/cluster/actor/RunnerStoragePostgres"
-import { Context, Effect, Layer, Option, Redacted, Schedule } from "effect"
+import { Context, Effect, Fiber, Layer, Option, Redacted, Schedule } from "effect"
 import { freshDatabase } from "../../../../test/Database.ts"
 
 const address = (port: number) => RunnerAddress.make("127.0.0.1", port)
@@ -50,6 +50,21 @@ describe("the library's runners and shards, as we store them", () => {
       yield* ours.releaseAll(address(2))
       expect(yield* ours.refresh(address(2), shards)).toEqual([])
       expect(yield* library.acquire(address(1), shards)).toHaveLength(4)
+    }))
+
+  it.scopedLive("shards that another runner is about to give back are waited for", () =>
+    Effect.gen(function*() {
+      const { library, ours, sql } = yield* both
+      const [a, b] = shards
+      yield* library.acquire(address(1), [a!])
+      const asking = yield* Effect.fork(ours.acquire(address(2), [a!, b!]))
+      // It has tried, and got the other one.
+      yield* Effect.repeat(sql`select 1 from pg_locks where locktype = 'advisory' and objid = 1000300`, {
+        until: (rows) => rows.length > 0,
+        schedule: Schedule.spaced("5 millis")
+      })
+      yield* library.release(address(1), a!)
+      expect(yield* Fiber.join(asking)).toEqual([a, b])
     }))
 
   it.scopedLive("both adapters know the same runners; one that is not heard of any more is none", () =>

@@ -1,7 +1,9 @@
 import { SqlClient } from "@effect/sql"
 import { it } from "@effect/vitest"
 import { DeliveryStore, type ListKey, type OpenList, type Ownership } from "@hikyaku/cluster/delivery/DeliveryStore"
+import { make, statementMax } from "@hikyaku/cluster/delivery/DeliveryStorePostgres"
 import { makeList } from "@hikyaku/cluster/delivery/DeliveryStoreSql"
+import { within } from "@hikyaku/cluster/sql/PreparedClient"
 import { type ListEvent, type ListState, listStep } from "@hikyaku/domain/delivery/List"
 import { Effect } from "effect"
 import { describe, expect } from "vitest"
@@ -433,6 +435,31 @@ describe("a list of a large batch", () => {
         const picked = plan.slice(plan.indexOf("CTE picked"), plan.indexOf("CTE judged"))
         expect(picked).toContain("Index Scan using delivery_due on delivery d")
         expect(picked).not.toContain("Sort")
+      })
+    ))
+})
+
+describe("how long a statement may take (G12)", () => {
+  it.scopedLive("has a limit, which the connection is told with it; not what is as large as a request", () =>
+    inHouse(
+      {},
+      Effect.gen(function*() {
+        const texts: Array<string> = []
+        const watched = new Proxy(yield* SqlClient.SqlClient, {
+          get: (sql, name) =>
+            name !== "unsafe" ? Reflect.get(sql, name) : (text: string, values: ReadonlyArray<unknown>) => {
+              texts.push(text)
+              return sql.unsafe(text, values)
+            }
+        })
+        const store = yield* Effect.provideService(make, SqlClient.SqlClient, watched)
+        yield* store.overview(first, ["mail"], 10)
+        yield* store.claim(first, 0, [])
+        yield* store.sweepCancelled(null)
+        expect(texts.length).toBeGreaterThanOrEqual(3)
+        expect(texts.filter((text) => !text.startsWith(within(statementMax, "")))).toEqual([])
+        yield* store.sweepCancelled("r-1")
+        expect(texts.at(-1)).not.toContain("within")
       })
     ))
 })

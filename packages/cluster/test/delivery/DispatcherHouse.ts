@@ -66,6 +66,7 @@ export const settings: DispatcherSettings = {
   statusMaxMs: 200,
   retryFirstMs: 20,
   retryMaxMs: 200,
+  warmUpMs: 0,
   handOverMs: 0,
   drainMs: 0,
   claimMs: 300,
@@ -218,8 +219,8 @@ type Services =
   | Layer.Layer.Success<ReturnType<typeof layerMemory>>
 
 /** A dispatcher in the background; ends with the scope, or when it is interrupted. */
-export const dispatch = (patch: Partial<DispatcherSettings> = {}) =>
-  Effect.forkScoped(runDispatcher({ settings: { ...settings, ...patch }, render, members: memberKind }))
+export const dispatch = (patch: Partial<DispatcherSettings> = {}, renders: Render = render) =>
+  Effect.forkScoped(runDispatcher({ settings: { ...settings, ...patch }, render: renders, members: memberKind }))
 
 /** As a crash would: nothing is drained, whatever was under way goes on at the provider. */
 export const crash = <A, E>(fiber: Fiber.RuntimeFiber<A, E>) => Fiber.interrupt(fiber)

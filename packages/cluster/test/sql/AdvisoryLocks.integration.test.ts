@@ -2,7 +2,7 @@ import { SqlClient } from "@effect/sql"
 import { PgClient } from "@effect/sql-pg"
 import { describe, expect, it } from "@effect/vitest"
 import * as AdvisoryLocks from "@hikyaku/cluster/sql/AdvisoryLocks"
-import { Context, Effect, Fiber, Layer, Redacted, Schedule } from "effect"
+import { Context, Effect, Fiber, Layer, Option, Redacted, Schedule } from "effect"
 import { freshDatabase } from "../../../../test/Database.ts"
 
 const beat = { text: "select $1::text", values: ["alive"] }
@@ -48,6 +48,25 @@ describe("locks that outlive their session", () => {
       expect(yield* heldBy("one")).toEqual([])
       yield* two.release([4])
       expect(yield* heldBy("two")).toEqual([1, 2])
+    }))
+
+  it.scopedLive("are waited for as long as it is said: until all are there, or no more come", () =>
+    Effect.gen(function*() {
+      const { holder, until } = yield* house
+      const one = yield* holder("one")
+      const other = yield* holder("other")
+      yield* other.acquire([1, 2])
+      const patient = { mostMs: 600_000, moreMs: 600_000, everyMs: 10 }
+      const asking = yield* Effect.fork(one.acquire([1, 2, 3], patient))
+      yield* until("one", [3])
+      yield* other.release([1])
+      yield* until("one", [1, 3])
+      expect(Option.isNone(yield* Fiber.poll(asking))).toBe(true)
+      yield* other.release([2])
+      expect(yield* Fiber.join(asking)).toEqual([1, 2, 3])
+      // Some are there, and the others do not come; none comes at all.
+      expect(yield* other.acquire([3, 4], { ...patient, moreMs: 50 })).toEqual([4])
+      expect(yield* other.acquire([1, 2], { ...patient, mostMs: 50 })).toEqual([])
     }))
 
   it.scopedLive("R22: come back by themselves when somebody has ended the session, and count as held meanwhile", () =>

@@ -2,6 +2,7 @@ import { SqlClient } from "@effect/sql"
 import { expect, it } from "@effect/vitest"
 import * as PreparedClient from "@hikyaku/cluster/sql/PreparedClient"
 import { Duration, Effect, Layer, Redacted } from "effect"
+import * as Net from "node:net"
 import { freshDatabase } from "../../../../test/Database.ts"
 
 /** One connection, so that all statements of a test meet on it. */
@@ -79,6 +80,64 @@ it.scoped("an error in a transaction is its owner's, and the connection serves t
     }),
     Duration.zero
   ))
+
+/** Passes everything on to the database, until all ways that are open are cut without a word; `cut` cuts them. */
+const wayTo = (url: string) =>
+  Effect.gen(function*() {
+    const { hostname, port: farPort } = new URL(url)
+    const ways = new Set<() => void>()
+    const sockets = new Set<Net.Socket>()
+    const server = Net.createServer((near) => {
+      const far = Net.connect({ host: hostname, port: Number(farPort) })
+      for (const [one, other] of [[near, far], [far, near]] as const) {
+        sockets.add(one)
+        one.on("error", () => {})
+        one.pipe(other)
+      }
+      ways.add(() => {
+        near.unpipe(far)
+        far.unpipe(near)
+      })
+    })
+    const port = yield* Effect.acquireRelease(
+      Effect.async<number>((resume) => {
+        server.listen({ host: "127.0.0.1", port: 0 }, () => {
+          const address = server.address()
+          resume(Effect.succeed(typeof address === "object" && address !== null ? address.port : 0))
+        })
+      }),
+      () =>
+        Effect.sync(() => {
+          server.close()
+          for (const socket of sockets) socket.destroy()
+        })
+    )
+    const near = new URL(url)
+    near.host = `127.0.0.1:${port}`
+    return { url: near.href, cut: Effect.sync(() => ways.forEach((cut) => cut())) }
+  })
+
+it.scoped("a connection that neither answers nor breaks is given up when its statement's limit is over", () =>
+  Effect.gen(function*() {
+    const { url } = yield* freshDatabase()
+    const way = yield* wayTo(url)
+    const read = Effect.flatMap(
+      SqlClient.SqlClient,
+      (sql) => sql.unsafe<{ readonly n: number }>(PreparedClient.within(500, "select $1::int as n"), [1])
+    )
+    yield* Effect.gen(function*() {
+      for (let n = 0; n < 2 * PreparedClient.prepareAfter; n++) expect(yield* read).toEqual([{ n: 1 }])
+      expect((yield* prepared).map((row) => row.statement)).toEqual(["/* within 500 ms */ select $1::int as n"])
+      yield* way.cut
+      yield* Effect.flip(read)
+      // The next one opens another.
+      expect(yield* read).toEqual([{ n: 1 }])
+    }).pipe(Effect.provide(Layer.orDie(PreparedClient.layer({
+      url: Redacted.make(way.url),
+      maxConnections: 1,
+      applicationName: "limit-test"
+    }))))
+  }))
 
 /** How the prepared statement finds its row when 50,000 rows have come since it was planned, statistics unknown. */
 const planOfFilledTable = (plansAgeMax: Duration.Duration) =>

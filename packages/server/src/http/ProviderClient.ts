@@ -159,7 +159,9 @@ const response = (request: HttpClientRequest.HttpClientRequest, incoming: Http.I
   const status = incoming.statusCode ?? 0
   // These must not have a body, says the constructor.
   const bodiless = status === 204 || status === 205 || status === 304
-  return HttpClientResponse.fromWeb(request, new Response(bodiless ? null : bytes, { status, headers }))
+  const answer = HttpClientResponse.fromWeb(request, new Response(bodiless ? null : bytes, { status, headers }))
+  // It is all here: as the stream of a web response it would be read in turns of its own, for which the next request waits.
+  return Object.defineProperty(answer, "text", { value: Effect.sync(() => new TextDecoder().decode(bytes)) })
 }
 
 /** The client; its connections close with the scope. */

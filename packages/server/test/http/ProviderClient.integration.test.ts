@@ -151,6 +151,48 @@ describe("R21: what a failure says about the request", () => {
     }))
 })
 
+describe("what is said and heard", () => {
+  const listOf = (name: string) => ({
+    listId: "l-1",
+    channel: "mail",
+    mailKey: "run",
+    recipients: [{ deliveryId: "d-1", address: "a@shop.example", content: { text: `${name}さん、こんにちは` } }]
+  })
+
+  it.scopedLive("an upload says the same whether it was prepared or not", () =>
+    Effect.gen(function*() {
+      const bodies: Array<unknown> = []
+      const { url } = yield* listen(Http.createServer((request, response) => {
+        const chunks: Array<Buffer> = []
+        request.on("data", (chunk: Buffer) => chunks.push(chunk))
+        request.on("end", () => {
+          bodies.push(JSON.parse(Buffer.concat(chunks).toString("utf8")))
+          json(response, { uploadId: "u-1" })
+        })
+      }))
+      const upload = Effect.gen(function*() {
+        const provider = yield* Provider
+        const [one, other] = [listOf("山田"), listOf("佐藤")]
+        yield* provider.prepareList?.(one) ?? Effect.die("nothing is prepared")
+        for (const list of [one, other]) yield* provider.uploadList({ ...list, idempotencyKey: "k" })
+      })
+      yield* Effect.provide(upload, over(url))
+      expect(bodies).toEqual([listOf("山田"), listOf("佐藤")])
+    }))
+
+  it.scopedLive("an answer is read as a whole, wherever it was cut on its way", () =>
+    Effect.gen(function*() {
+      const result = { deliveryId: "d-1", outcome: "Rejected", at: 1, reason: "宛先不明" }
+      const bytes = Buffer.from(JSON.stringify({ state: "Completed", results: [result] }))
+      // Within a character.
+      const cut = bytes.indexOf("宛") + 1
+      const { url } = yield* listen(answering((_, response) => {
+        response.write(bytes.subarray(0, cut), () => setImmediate(() => response.end(bytes.subarray(cut))))
+      }))
+      expect(yield* Effect.provide(status, over(url))).toEqual({ state: "Completed", results: [result] })
+    }))
+})
+
 describe("the place of a request (G9)", () => {
   it.scopedLive("is told to be free when the whole of an answer is here that says it was done, and by no other", () =>
     Effect.gen(function*() {
