@@ -40,9 +40,6 @@ const shopSettings = {
   HIKYAKU_EVENT_AHEAD_MAX: "2 days",
   HIKYAKU_PROVIDER_CONCURRENCY: String(providerConcurrency),
   HIKYAKU_PROVIDER_RATE: String(providerPerSecond),
-  // A send is over in some ten ms, and the replay waits for it before it lets time pass. Sooner makes more and smaller lists.
-  DELIVERY_STATUS_FIRST_MS: "40",
-  DELIVERY_RELAY_MS: "40",
   // What this sandbox keeps; doubts about requests of a runner that was killed are resolved after these.
   HIKYAKU_PROVIDER_REQUEST_TIMEOUT: "3 seconds",
   HIKYAKU_PROVIDER_LONGEST_PROCESSING_TIME: "1 seconds",
