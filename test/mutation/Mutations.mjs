@@ -329,6 +329,44 @@ export const mutations = [
     ...actorTest("Suspicion")
   },
   {
+    id: "the journal's statements find rows by key, also when they were planned for empty tables",
+    rule: "R2",
+    file: "packages/cluster/src/actor/JournalPostgres.ts",
+    find: "  \"enable_seqscan=off\",\n",
+    replace: "",
+    project: "integration",
+    test: "packages/cluster/test/actor/JournalPlans.integration.test.ts"
+  },
+  {
+    id: "whether an actor is stored is asked by its key",
+    rule: "R2",
+    file: "packages/cluster/src/actor/JournalSql.ts",
+    find: "(select m.id from ${main.name} m where m.id = u.actor) is null",
+    replace: "not exists (select from ${main.name} m where m.id = u.actor)",
+    project: "integration",
+    test: "packages/cluster/test/actor/JournalPlans.integration.test.ts"
+  },
+  {
+    id: "a replay's clock waits for sends of longer ago before it moves",
+    rule: "R6",
+    file: "packages/server/src/demo/ReplayClock.ts",
+    find: "      yield* settleFrom(lagsFrom)\n      yield* advance(to)",
+    replace: "      yield* advance(to)",
+    project: "integration",
+    test: "packages/server/test/demo/ReplayClock.integration.test.ts",
+    only: "lets a send end"
+  },
+  {
+    id: "a replay's clock waits for a send that is not known to have been accepted",
+    rule: "R6",
+    file: "packages/server/src/demo/ReplayClock.ts",
+    find: "not (status = 'sent' and",
+    replace: "not (true and",
+    project: "integration",
+    test: "packages/server/test/demo/ReplayClock.integration.test.ts",
+    only: "lets a send end"
+  },
+  {
     id: "a connection that does not answer within its statement's limit is given up",
     rule: "G12",
     file: "packages/cluster/src/sql/PreparedClient.ts",
