@@ -3,7 +3,8 @@
  * the one that runs in production; store, network and provider cost nothing here, so the figures say what its choices are
  * worth, and `delivery` says what is left of that in real time.
  */
-import { dayOf, leastMs, Ledger, type Mail, pool, scheduled, workflow } from "./dispatch/Day.ts"
+import { dayOf, leastMs, type Mail, pool, scheduled, workflow } from "./dispatch/Day.ts"
+import { Ledger } from "./dispatch/Ledger.ts"
 import { percentile } from "./dispatch/Witness.ts"
 import { readOptions } from "./rig/Options.ts"
 import { atMost, type Measurement, Report, rounded } from "./rig/Report.ts"

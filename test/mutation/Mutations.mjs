@@ -367,6 +367,16 @@ export const mutations = [
     only: "lets a send end"
   },
   {
+    id: "a replay's clock follows the shop's work only as far as a message's deadline",
+    rule: "R6",
+    file: "packages/server/src/demo/ReplayClock.ts",
+    find: "moveTo(at, firstDeadline)",
+    replace: "moveTo(at)",
+    project: "integration",
+    test: "packages/server/test/demo/ReplayClock.integration.test.ts",
+    only: "follows the shop's work"
+  },
+  {
     id: "a connection that does not answer within its statement's limit is given up",
     rule: "G12",
     file: "packages/cluster/src/sql/PreparedClient.ts",

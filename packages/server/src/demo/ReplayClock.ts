@@ -39,6 +39,11 @@ export class ReplayClock extends Context.Tag("@hikyaku/server/demo/ReplayClock")
   readonly begin: (at: number) => Effect.Effect<void, SqlError.SqlError>
   /** Moves the instant on; never back. Answers the instant. */
   readonly advance: (at: number) => Effect.Effect<number, SqlError.SqlError>
+  /**
+   * Moves the instant on while the shop is at work, but not to the deadline of a message that is due or on its way: in real
+   * time it would have been sent by then. Answers the instant.
+   */
+  readonly follow: (at: number) => Effect.Effect<number, SqlError.SqlError>
   /** What is left to do now; how what was sent from `lagsFrom` on (ms) has ended does not count. */
   readonly backlog: (lagsFrom?: number) => Effect.Effect<Backlog, SqlError.SqlError>
   /** Waits until there is nothing at all left to do at the shop's instant. */
@@ -107,13 +112,19 @@ const make = Effect.gen(function*() {
       sql`update shop_clock set mode = 'logical', instant = to_timestamp(${at / 1_000}::float8)`
     ).pipe(Effect.asVoid)
 
-  const advance = (at: number) =>
+  /** The first deadline of what is due or on its way; the last moment before it, since what leaves then is in time. */
+  const firstDeadline = sql.literal(`(select min(deadline) - interval '1 second' from (
+    select min(deadline) as deadline from delivery where status = 'due'
+    union all select min(deadline) from delivery_list where status not in ('sent', 'completed', 'failed', 'expired')) d)`)
+  const moveTo = (at: number, most = sql.literal("null")) =>
     Effect.zipRight(
       cover(at),
       sql<{ readonly instant: number }>`
-        update shop_clock set instant = greatest(instant, to_timestamp(${at / 1_000}::float8))
+        update shop_clock set instant = greatest(instant, least(to_timestamp(${at / 1_000}::float8), ${most}))
         returning (extract(epoch from instant) * 1000)::float8 as instant`
     ).pipe(Effect.map((rows) => rows[0]?.instant ?? at))
+  const advance = (at: number) => moveTo(at)
+  const follow = (at: number) => moveTo(at, firstDeadline)
 
   const most = sql.literal(`limit ${countMax}`)
   const backlog = (lagsFrom = Number.POSITIVE_INFINITY) => {
@@ -194,7 +205,7 @@ const make = Effect.gen(function*() {
 
   const end = Effect.asVoid(sql`update shop_clock set mode = 'real', instant = null`)
 
-  return ReplayClock.of({ begin, advance, backlog, settle: settleFrom(), pass, end })
+  return ReplayClock.of({ begin, advance, follow, backlog, settle: settleFrom(), pass, end })
 })
 
 export const layer: Layer.Layer<ReplayClock, never, SqlClient.SqlClient> = Layer.effect(ReplayClock, make)

@@ -137,7 +137,8 @@ export const makeDriver = (source: SourceId) =>
         state.spent[what] += Duration.toMillis(duration)
         return result
       })
-    const moveTo = (at: number) => Effect.map(clock.advance(at), (instant) => state.instant = instant)
+    const cameTo = Effect.map((instant: number) => state.instant = instant)
+    const moveTo = (at: number) => cameTo(clock.advance(at))
 
     /** Openings in parts, so that the log does not run far ahead of those who work it off. */
     const open = (steps: ReadonlyArray<Step>) =>
@@ -164,7 +165,7 @@ export const makeDriver = (source: SourceId) =>
           })
         const follow = Effect.suspend(() => {
           const at = steps[Math.min(oldest, steps.length - 1)]?.at ?? 0
-          return at > state.instant ? Effect.asVoid(moveTo(at)) : Effect.void
+          return at > state.instant ? Effect.asVoid(cameTo(clock.follow(at))) : Effect.void
         }).pipe(Effect.repeat(Schedule.spaced(followEvery)))
         return inOrder({
           places: orderOf(steps, calls.expiryOf),

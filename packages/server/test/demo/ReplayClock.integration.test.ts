@@ -4,7 +4,7 @@ import * as PgClient from "@effect/sql-pg/PgClient"
 import { describe, expect, it } from "@effect/vitest"
 import * as ReplayClock from "@hikyaku/server/demo/ReplayClock"
 import { prepareDatabase } from "@hikyaku/server/Program"
-import { Effect, Fiber, Layer, Option, Redacted, Schedule, TestClock } from "effect"
+import { Chunk, Effect, Fiber, Layer, Option, Redacted, Schedule, TestClock } from "effect"
 import { freshDatabase } from "../../../../test/Database.ts"
 
 const minute = 60_000
@@ -42,6 +42,16 @@ const fireTimers = (fired: Array<readonly [string, number]>) =>
         Effect.tap((rows) => Effect.sync(() => fired.push(...rows.map(({ at, id }) => [id, at] as const)))),
         Effect.repeat(Schedule.spaced("5 millis"))
       )
+  )
+
+const realTurn = Effect.promise(() => new Promise((resolve) => setImmediate(resolve)))
+/** The end of what runs by the test's clock, while the database answers in real time. */
+const adjusting = <A, E>(fiber: Fiber.Fiber<A, E>) =>
+  TestClock.adjust("1 seconds").pipe(
+    Effect.zipRight(realTurn),
+    Effect.zipRight(Fiber.poll(fiber)),
+    Effect.repeat({ until: Option.isSome }),
+    Effect.zipRight(Fiber.join(fiber))
   )
 
 describe("R6: the replay's clock", () => {
@@ -119,6 +129,44 @@ describe("R6: the replay's clock", () => {
     }).pipe(Effect.provide(shop)), 60_000)
 
   it.scopedLive(
+    "follows the shop's work only as far as the first deadline of what is on its way",
+    () =>
+      Effect.gen(function*() {
+        const sql = yield* SqlClient.SqlClient
+        const clock = yield* ReplayClock.ReplayClock
+        const at = (minutes: number) => new Date(start + minutes * minute)
+        const delivery = (id: string, deadline: number) =>
+          sql`insert into delivery (id, run, campaign, version, member, channel, class, priority, status, not_before, deadline,
+          held, created_at) values (${id}, 'r', 'c', 1, 'm', 'mail', 'realtime', 0, 'due', ${at(0)}, ${
+            at(deadline)
+          }, false,
+          ${at(0)})`
+        const list = (id: string, status: string, deadline: number) =>
+          sql`insert into delivery_list (id, provider, owner, epoch, campaign, version, class, channel, priority, status,
+          recipients, deadline, due_since)
+        values (${id}, 'main', 'o', 1, 'c', 1, 'realtime', 'mail', 0, ${status}, 1, ${at(deadline)}, ${at(0)})`
+        const justBefore = (minutes: number) => start + minutes * minute - 1_000
+        yield* clock.begin(start)
+        yield* delivery("due", 20)
+        yield* list("sending", "sending", 40)
+        yield* list("sent", "sent", 5)
+        expect(yield* clock.follow(start + 10 * minute)).toBe(start + 10 * minute)
+        expect(yield* clock.follow(start + 90 * minute)).toBe(justBefore(20))
+        expect(yield* now).toBe(justBefore(20))
+        yield* sql`update delivery set status = 'listed'`
+        expect(yield* clock.follow(start + 90 * minute)).toBe(justBefore(40))
+        // What is late already holds nothing up for good: whoever waits for rest moves on.
+        yield* delivery("late", 30)
+        expect(yield* clock.follow(start + 90 * minute)).toBe(justBefore(40))
+        expect(yield* clock.advance(start + 90 * minute)).toBe(start + 90 * minute)
+        yield* sql`update delivery_list set status = 'sent'`
+        yield* sql`update delivery set status = 'expired'`
+        expect(yield* clock.follow(start + 100 * minute)).toBe(start + 100 * minute)
+      }).pipe(Effect.provide(shop)),
+    60_000
+  )
+
+  it.scoped(
     "lets a send end that was accepted a stretch ago at most, and waits for it before time goes on beyond",
     () =>
       Effect.gen(function*() {
@@ -148,10 +196,15 @@ describe("R6: the replay's clock", () => {
 
         const later = start + ReplayClock.endsWithinMs + minute
         const passing = yield* Effect.fork(clock.pass(later))
-        yield* Effect.sleep("300 millis")
+        // It has looked, and waits until it looks again; or it has passed.
+        yield* Effect.repeat(
+          Effect.zipRight(realTurn, Effect.all([TestClock.sleeps(), Fiber.poll(passing)])),
+          { until: ([sleeps, exit]) => Chunk.isNonEmpty(sleeps) || Option.isSome(exit) }
+        )
         expect(yield* Fiber.poll(passing)).toEqual(Option.none())
+        expect(yield* now).toBe(start + 60 * minute)
         expect(yield* ends).toEqual([{ at: start + 60 * minute }])
-        yield* Fiber.join(passing)
+        yield* adjusting(passing)
         expect(yield* now).toBe(later)
 
         // One that is not known to have been accepted never lags behind.
@@ -168,14 +221,7 @@ describe("R6: the replay's clock", () => {
       yield* clock.begin(start)
       yield* sql`insert into outbox (kind, actor, version, happenings) values ('Product', 'p', 1, '[]')`
       const settling = yield* Effect.fork(Effect.flip(clock.settle))
-      // The database answers in real time, patience runs out in the test's.
-      yield* TestClock.adjust("100 millis").pipe(
-        Effect.zipRight(Effect.promise(() => new Promise((resolve) => setImmediate(resolve)))),
-        Effect.zipRight(TestClock.adjust("1 seconds")),
-        Effect.zipRight(Fiber.poll(settling)),
-        Effect.repeat({ until: (exit) => exit._tag === "Some" })
-      )
-      const stuck = yield* Fiber.join(settling)
+      const stuck = yield* adjusting(settling)
       expect(stuck).toMatchObject({ _tag: "PipelineStuck", instant: start, waitsFor: "outbox: 1" })
       expect(stuck.message).toContain("2026-01-05T10:00:00.000Z")
     }).pipe(Effect.provide(shop)), 60_000)
