@@ -367,6 +367,26 @@ export const mutations = [
     only: "lets a send end"
   },
   {
+    id: "a deposed dispatcher gives the slots of what is ready back at once",
+    rule: "G12",
+    file: "packages/cluster/src/delivery/DispatchTurn.ts",
+    find: "Effect.all([Effect.ignore(desk.flush), put], { concurrency: 2, discard: true })",
+    replace: "put",
+    project: "integration",
+    test: "packages/cluster/test/delivery/DispatcherTakeover.integration.test.ts",
+    only: "gives the slots of what is ready back"
+  },
+  {
+    id: "two requests are ready for each place",
+    rule: "G11",
+    file: "packages/cluster/src/delivery/SlotDesk.ts",
+    find: "const readyPerPlace = 2",
+    replace: "const readyPerPlace = 1",
+    project: "integration",
+    test: "packages/cluster/test/delivery/DispatcherTakeover.integration.test.ts",
+    only: "gives the slots of what is ready back"
+  },
+  {
     id: "a replay's clock follows the shop's work only as far as a message's deadline",
     rule: "R6",
     file: "packages/server/src/demo/ReplayClock.ts",

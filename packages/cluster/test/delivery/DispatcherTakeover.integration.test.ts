@@ -125,6 +125,38 @@ describe("a dispatcher that is to go (G12)", () => {
     )
   })
 
+  it.scopedLive("gives the slots of what is ready back at once, before it has put their lists right", () => {
+    const uploading = Effect.unsafeMakeLatch(false)
+    const putting = Effect.unsafeMakeLatch(false)
+    const open = Effect.zipRight(putting.open, uploading.open)
+    let isGoing = false
+    const onStep = (step: string) =>
+      step === "upload before" ? uploading.await : step === "change before" && isGoing ? putting.await : Effect.void
+    return inHouse(
+      { ...house, onStep },
+      Effect.gen(function*() {
+        yield* consider(batchOf(100))
+        const client = yield* ActorClient
+        const slots = client.send(providerKind, { actor: "mail-account", command: { _tag: "ReadProvider" } }).pipe(
+          Effect.map((view) => view._tag === "ProviderView" ? view.slots.length : 0)
+        )
+        const first = yield* dispatch({ ...patient, handOverMs: 0, leaseMs: 600_000 })
+        // Two under way, and two ready for each of their places.
+        yield* pollUntil(slots, (held) => held === 6)
+        yield* pollUntil(count("delivery_list", "status = 'uploading'"), (begun) => begun === 6)
+        isGoing = true
+        const going = yield* Effect.fork(Fiber.interrupt(first))
+        yield* pollUntil(slots, (held) => held === 2, 15_000)
+        yield* open
+        yield* Fiber.join(going)
+        yield* dispatch()
+        yield* quiet
+        expect(yield* tally).toEqual({ sent: 100 })
+        yield* exactlyOnce(100)
+      }).pipe(Effect.ensuring(open))
+    )
+  })
+
   it.scopedLive("goes at once when there is nothing to do", () =>
     inHouse(
       house,
