@@ -142,8 +142,8 @@ describe("a dispatcher that is to go (G12)", () => {
         )
         const first = yield* dispatch({ ...patient, handOverMs: 0, leaseMs: 600_000 })
         // Two under way, and two ready for each of their places.
-        yield* pollUntil(slots, (held) => held === 6)
-        yield* pollUntil(count("delivery_list", "status = 'uploading'"), (begun) => begun === 6)
+        yield* pollUntil(slots, (held) => held === 6, 10_000)
+        yield* pollUntil(count("delivery_list", "status = 'uploading'"), (begun) => begun === 6, 10_000)
         isGoing = true
         const going = yield* Effect.fork(Fiber.interrupt(first))
         yield* pollUntil(slots, (held) => held === 2, 15_000)
