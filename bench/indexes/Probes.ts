@@ -266,7 +266,10 @@ const logProbes: ReadonlyArray<Probe> = [
       const sql = yield* SqlClient.SqlClient
       const [row] = yield* sql<{ readonly at: number }>`select "offset"::float8 as at from consumer_offset
         where consumer = 'aggregate' and partition = 4`
-      yield* aggregate(4, row!.at, row!.at + size, "Asia/Tokyo", new Set(["Viewed"]))
+      yield* aggregate(
+        [{ partition: 4, after: row!.at, to: row!.at + size, types: new Set(["Viewed"]), alsoJudged: false }],
+        "Asia/Tokyo"
+      )
     })
   },
   { name: "products for rules", bound: 200, probe: productsOf(Array.from({ length: 50 }, (_, i) => `p${i}`)) }

@@ -1271,7 +1271,7 @@ export const mutations = [
     id: "aggregation: a later publication outweighs",
     rule: "R13",
     file: "packages/cluster/src/marketing/Aggregation.ts",
-    find: "and later.happening->>'product' = event_log.happening->>'product')`",
+    find: "and later.happening->>'product' = taken.happening->>'product')`",
     replace: "and false)`",
     project: "integration",
     test: "packages/cluster/test/marketing/Aggregation.integration.test.ts"
@@ -1313,11 +1313,20 @@ export const mutations = [
     test: "packages/cluster/test/actor/Timers.test.ts"
   },
   {
+    id: "aggregation: what one partition holds does not hold up another",
+    rule: "R13",
+    file: "packages/cluster/src/marketing/EventProcessor.ts",
+    find: "Effect.orElse(all, () => each)",
+    replace: "all",
+    project: "integration",
+    test: "packages/cluster/test/marketing/EventProcessor.integration.test.ts"
+  },
+  {
     id: "who comes too late for a range passes nothing on",
     rule: "R13",
     file: "packages/cluster/src/marketing/Aggregation.ts",
-    find: "\"offset\" < $3 and exists (select from moved)",
-    replace: "\"offset\" < $3",
+    find: "from moved m\n  where m.judged",
+    replace: "from asked m\n  where m.judged",
     project: "integration",
     test: "packages/cluster/test/marketing/Aggregation.integration.test.ts"
   },

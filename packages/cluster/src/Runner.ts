@@ -74,7 +74,7 @@ const relay = Singleton.make(
 )
 
 /** A processor per partition, spread over the runners. */
-const events = Layer.unwrapEffect(Effect.map(EventProcessor.make, (processor) =>
+const events = Layer.unwrapScoped(Effect.map(EventProcessor.make, (processor) =>
   Layer.mergeAll(
     Layer.empty,
     ...Array.from({ length: partitions }, (_, partition) =>
@@ -85,7 +85,7 @@ const events = Layer.unwrapEffect(Effect.map(EventProcessor.make, (processor) =>
           eventsRest,
           processor.step(partition),
           EventProcessor.stepMax,
-          { topic: eventsTopic(partition), takesAll: true }
+          { topic: eventsTopic(partition), takesAll: true, inStep: true }
         )
       ))
   )))

@@ -3,7 +3,7 @@
  * meanwhile is done together: a look costs the same for one as for hundreds), after a rest when it found none. Who is told
  * when there is work rests longer and longer while there is none: a look costs the same for nothing, too.
  */
-import { Duration, Effect, Option } from "effect"
+import { Clock, Duration, Effect, Option } from "effect"
 import { Nudge } from "./Nudge.ts"
 
 /**
@@ -12,6 +12,14 @@ import { Nudge } from "./Nudge.ts"
  */
 const gatherMin = Duration.millis(20)
 const gatherMax = Duration.millis(100)
+/** Workers in step look at multiples of `gatherMin`, and gather for so long at the least. */
+const beatRest = Duration.millis(10)
+/** The time from now to the first beat that is at least so far away. */
+const toBeat = (least: Duration.Duration) =>
+  Effect.map(Clock.currentTimeMillis, (now) => {
+    const beat = Duration.toMillis(gatherMin)
+    return Duration.millis(Math.ceil((now + Duration.toMillis(least)) / beat) * beat - now)
+  })
 /** How long a worker rests after a failure, doubled up to the maximum. */
 const failureRestMin = Duration.millis(100)
 const failureRestMax = Duration.seconds(5)
@@ -25,6 +33,8 @@ export interface WorkLoopOptions {
   readonly takesAll?: boolean
   /** Somebody waits for what it does: it gathers no longer than it must, however long a look takes. */
   readonly urgent?: boolean
+  /** It looks again at the same instants as the others of its kind in this process, so that their looks can be one. */
+  readonly inStep?: boolean
 }
 
 /**
@@ -36,7 +46,7 @@ export const workLoop = <E, R>(
   rest: Duration.Duration,
   step: Effect.Effect<number, E, R>,
   plenty: number,
-  { takesAll = false, topic, urgent = false }: WorkLoopOptions = {}
+  { inStep = false, takesAll = false, topic, urgent = false }: WorkLoopOptions = {}
 ): Effect.Effect<never, never, R> =>
   Effect.flatMap(Effect.serviceOption(Nudge), (service) => {
     const nudge = topic === undefined ? null : Option.getOrNull(service)
@@ -64,7 +74,8 @@ export const workLoop = <E, R>(
         if (found >= plenty) return Effect.yieldNow()
         if (found === 0) return idle
         const maximum = urgent ? gatherMin : gatherMax
-        const gathering = Effect.sleep(Duration.clamp(took, { minimum: gatherMin, maximum }))
+        const gather = Duration.clamp(took, { minimum: inStep ? beatRest : gatherMin, maximum })
+        const gathering = inStep ? Effect.flatMap(toBeat(gather), Effect.sleep) : Effect.sleep(gather)
         // Nothing is left of what it was told of: it looks again when told, at the end of the shortest rest at the latest.
         return takesAll && nudge !== null ? Effect.zipRight(gathering, idle) : gathering
       }),

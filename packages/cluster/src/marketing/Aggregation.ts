@@ -1,37 +1,69 @@
 /**
  * What the log means for segments and rules: the catalogue of products as marketing sees it, favourites, and activity per
- * member, product and day. Set statements over a range of offsets, in one transaction with the consumer's own offset: each
- * event counts exactly once, whatever crashes in between. What does not depend on one another goes in one statement.
+ * member, product and day. Set statements over ranges of offsets, in one transaction with the consumer's own offsets: each
+ * event counts exactly once, whatever crashes in between. What does not depend on one another goes in one statement, and so
+ * do ranges of several partitions: all events of a product, or of a member and what is about none, are in one of them.
  */
-import { SqlClient } from "@effect/sql"
+import { SqlClient, type SqlError } from "@effect/sql"
 import type { HappeningType } from "@hikyaku/domain/marketing/Event"
 import { Effect } from "effect"
 
 const consumer = "aggregate"
 
-/** The events of the range. As subqueries, so that one plan serves every range: what it is worth to know it is not the planning. */
-const range = `partition = $1 and "offset" > (select $2::bigint) and "offset" <= (select $3::bigint)`
+/**
+ * The ranges: partition, the last offset before, the last one, and whether the judge is to pass them by. As subqueries, so
+ * that one plan serves all: what it is worth to know how many there are is not the planning.
+ */
+const asked = `asked as (
+  select r.*, $5::text as zone
+  from unnest((select $1::int[]), (select $2::bigint[]), (select $3::bigint[]), (select $4::boolean[]))
+    r(partition, after, until, judged)
+)`
+
+/** Those of them that nobody has taken, whoever is asking; two that ask for the same partitions lock them in one order. */
+const moved = `free as materialized (
+  select a.* from consumer_offset c join asked a on a.partition = c.partition and a.after = c."offset"
+  where c.consumer = '${consumer}' order by c.partition for update of c
+),
+moved as (
+  update consumer_offset c set "offset" = f.until from free f
+  where c.consumer = '${consumer}' and c.partition = f.partition returning f.*
+)`
+
+/** The judge's offset moves along with the aggregates', where there is nothing for it to judge. */
+const judged = `judged as (
+  update consumer_offset c set "offset" = m.until from moved m
+  where m.judged and c.consumer = 'judge' and c.partition = m.partition and c."offset" < m.until
+)`
+
+/** The events of these ranges. */
+const taken = (of: "asked" | "moved") =>
+  `taken as (
+  select l.* from ${of} r cross join lateral (
+    select * from event_log l where l.partition = r.partition and l."offset" > r.after and l."offset" <= r.until
+  ) l
+)`
 
 /** Products as published, the last word of the range; absent fields keep what they were. */
 const published = `insert into catalogue_product (id, name, price, category, brand, attributes, withdrawn)
 select distinct on (happening->>'product') happening->>'product', happening->>'name', (happening->>'price')::float8,
   happening->>'category', happening->>'brand', coalesce(happening->'attributes', '{}'), false
-from event_log where ${range} and type = 'ProductPublished'
+from taken where type = 'ProductPublished'
 order by happening->>'product', "offset" desc
 on conflict (id) do update set name = excluded.name, price = excluded.price, withdrawn = false,
   category = coalesce(excluded.category, catalogue_product.category),
   brand = coalesce(excluded.brand, catalogue_product.brand), attributes = excluded.attributes`
 
 /** What a later publication of the range says anew. */
-const notPublishedLater = `and not exists (select from event_log later where later.partition = $1
-    and later."offset" > event_log."offset" and later."offset" <= $3 and later.type = 'ProductPublished'
-    and later.happening->>'product' = event_log.happening->>'product')`
+const notPublishedLater = `and not exists (select from taken later where later.partition = taken.partition
+    and later."offset" > taken."offset" and later.type = 'ProductPublished'
+    and later.happening->>'product' = taken.happening->>'product')`
 
 /** The last price, stock and withdrawal that the range states of a product it knows. */
 const changed = (type: string, set: string, unless = "") =>
   `update catalogue_product c set ${set} from (
   select distinct on (happening->>'product') happening->>'product' as product, happening as h
-  from event_log where ${range} and type in (${type}) ${unless}
+  from taken where type in (${type}) ${unless}
   order by happening->>'product', "offset" desc
 ) e where c.id = e.product`
 
@@ -39,7 +71,7 @@ const favourited = `insert into favourite (member, product, category, brand, at)
 select last.member, last.product, c.category, c.brand, last.at from (
   select distinct on (happening->>'member', happening->>'product') happening->>'member' as member,
     happening->>'product' as product, at, type
-  from event_log where ${range} and type in ('Favourited', 'Unfavourited')
+  from taken where type in ('Favourited', 'Unfavourited')
   order by happening->>'member', happening->>'product', "offset" desc
 ) last left join catalogue_product c on c.id = last.product where last.type = 'Favourited'
 on conflict (member, product) do update set at = excluded.at`
@@ -47,7 +79,7 @@ on conflict (member, product) do update set at = excluded.at`
 const unfavourited = `delete from favourite f using (
   select distinct on (happening->>'member', happening->>'product') happening->>'member' as member,
     happening->>'product' as product, type
-  from event_log where ${range} and type in ('Favourited', 'Unfavourited')
+  from taken where type in ('Favourited', 'Unfavourited')
   order by happening->>'member', happening->>'product', "offset" desc
 ) last where last.type = 'Unfavourited' and f.member = last.member and f.product = last.product`
 
@@ -56,11 +88,10 @@ const active = `insert into member_activity (member, type, product, category, br
 select e.member, e.activity, e.product, max(c.category), max(c.brand), e.day, count(*), max(e.at)
 from (
   select happening->>'member' as member, coalesce(happening->>'product', '') as product, at,
-    (at at time zone $4)::date as day,
+    (at at time zone $5)::date as day,
     case type when 'Viewed' then 'viewed' when 'CartAdded' then 'carted' when 'Purchased' then 'bought'
       when 'Returned' then 'returned' else happening->>'feedback' end as activity
-  from event_log where ${range}
-    and (type in ('Viewed', 'CartAdded', 'Purchased', 'Returned')
+  from taken where (type in ('Viewed', 'CartAdded', 'Purchased', 'Returned')
       or type = 'MessageFeedback' and happening->>'feedback' in ('delivered', 'opened', 'clicked'))
 ) e left join catalogue_product c on c.id = e.product
 group by e.member, e.activity, e.product, e.day
@@ -71,7 +102,7 @@ set count = member_activity.count + excluded.count, last_at = greatest(member_ac
 interface Statement {
   /** Types of events that it is about. */
   readonly types: ReadonlyArray<HappeningType>
-  /** `$1` partition, `$2` after, `$3` to, `$4` time zone. */
+  /** Of the rows of `taken`; `$5` is the time zone. */
   readonly text: string
   /** What it does to the catalogue: sees only what earlier statements have written of it, or does not look at it. */
   readonly catalogue?: "writes" | "reads"
@@ -108,50 +139,48 @@ const independent = (needed: ReadonlyArray<Statement>): boolean => {
   return writers === 0 || writers === 1 && needed.every(({ catalogue }) => catalogue !== "reads")
 }
 
-/** The judge's offset moves along with the aggregates', where there is nothing for it to judge. */
-const judged = `judged as (update consumer_offset set "offset" = $3 where consumer = 'judge' and partition = $1
-      and "offset" < $3 and exists (select from moved))`
+const inOneStatement = (needed: ReadonlyArray<Statement>): string =>
+  `with ${[asked, moved, judged, taken("moved"), ...needed.map(({ text }, n) => `part${n} as (${text})`)].join(",\n")}
+select partition from moved`
 
-const inOneStatement = (needed: ReadonlyArray<Statement>, alsoJudged: boolean): string =>
-  [
-    `with moved as (update consumer_offset set "offset" = $3
-      where consumer = '${consumer}' and partition = $1 and "offset" = $2 returning partition)`,
-    ...(alsoJudged ? [judged] : []),
-    ...needed.map(({ text }, n) => `part${n} as (${text.replaceAll(range, `${range} and exists (select from moved)`)})`)
-  ].join(",\n") + "\nselect exists (select from moved) as moved, $4::text as zone"
+/** For whoever has moved the offsets before, in the same transaction. */
+const byItself = ({ text }: Statement): string => `with ${asked},\n${taken("asked")}\n${text}`
 
-/**
- * Takes a partition's events of (after, to] into the aggregates; false when another has taken them before. `types`: those of
- * these events, so that nothing is asked of the log about others. `alsoJudged`: none of them is left to judge, and the judge's
- * offset moves in the same commit.
- */
+/** A stretch of a partition, not empty. */
+export interface Range {
+  readonly partition: number
+  /** Offset of the last event that is aggregated already. */
+  readonly after: number
+  /** Offset of the last event of the range. */
+  readonly to: number
+  /** Types of its events, so that nothing is asked of the log about others. */
+  readonly types: ReadonlySet<HappeningType>
+  /** None of its events is left to judge: the judge's offset moves in the same commit. */
+  readonly alsoJudged: boolean
+}
+
+/** Takes ranges of different partitions into the aggregates; answers the partitions whose range nobody had taken before. */
 export const aggregate = (
-  partition: number,
-  after: number,
-  to: number,
-  timeZone: string,
-  types: ReadonlySet<HappeningType>,
-  alsoJudged = false
-) =>
+  ranges: ReadonlyArray<Range>,
+  timeZone: string
+): Effect.Effect<ReadonlySet<number>, SqlError.SqlError, SqlClient.SqlClient> =>
   Effect.flatMap(SqlClient.SqlClient, (sql) => {
-    const needed = statements.filter((statement) => statement.types.some((type) => types.has(type)))
-    if (independent(needed)) {
-      return Effect.map(
-        sql.unsafe<{ readonly moved: boolean }>(inOneStatement(needed, alsoJudged), [partition, after, to, timeZone]),
-        (rows) => rows[0]?.moved === true
-      )
-    }
-    const run = ({ text }: Statement) =>
-      sql.unsafe(text, text.includes("$4") ? [partition, after, to, timeZone] : [partition, after, to])
+    const ask = (statement: string, of: ReadonlyArray<Range>) =>
+      sql.unsafe<{ readonly partition: number }>(statement, [
+        of.map(({ partition }) => partition),
+        of.map(({ after }) => after),
+        of.map(({ to }) => to),
+        of.map(({ alsoJudged }) => alsoJudged),
+        timeZone
+      ])
+    const take = (needed: ReadonlyArray<Statement>) =>
+      Effect.map(ask(inOneStatement(needed), ranges), (rows) => new Set(rows.map(({ partition }) => partition)))
+    const needed = statements.filter(({ types }) => types.some((type) => ranges.some((range) => range.types.has(type))))
+    if (independent(needed)) return take(needed)
     return sql.withTransaction(Effect.gen(function*() {
-      const moved = yield* sql`update consumer_offset set "offset" = ${to}
-        where consumer = ${consumer} and partition = ${partition} and "offset" = ${after} returning partition`
-      if (moved.length === 0) return false
-      yield* Effect.forEach(needed, run, { discard: true })
-      if (alsoJudged) {
-        yield* sql`update consumer_offset set "offset" = ${to}
-          where consumer = 'judge' and partition = ${partition} and "offset" < ${to}`
-      }
-      return true
+      const mine = yield* take([])
+      const left = ranges.filter(({ partition }) => mine.has(partition))
+      if (left.length > 0) yield* Effect.forEach(needed, (each) => ask(byItself(each), left), { discard: true })
+      return mine
     }))
   })

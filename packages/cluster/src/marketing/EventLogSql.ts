@@ -1,9 +1,10 @@
 /** The event log in PostgreSQL: offsets are assigned under the partition's row lock, so that they become visible in order. */
 import { SqlClient } from "@effect/sql"
 import { type Event, eventKey, eventType } from "@hikyaku/domain/marketing/Event"
-import { Array as Arr, Effect, Exit, FiberSet, Layer, Option } from "effect"
+import { Array as Arr, Effect, Layer, Option } from "effect"
 import { Nudge } from "../actor/Nudge.ts"
 import { fingerprint } from "../actor/Wire.ts"
+import { together } from "../sql/Together.ts"
 import {
   type Appended,
   EventLog,
@@ -124,7 +125,6 @@ interface PendingRow extends LogEntry {
 interface Look {
   readonly partition: number
   readonly limit: number
-  readonly resume: (found: Exit.Exit<ReadonlyArray<PendingRow>, EventLogUnavailable>) => void
 }
 
 interface AppendRow {
@@ -173,44 +173,22 @@ const make = Effect.gen(function*() {
       Effect.mapError(unavailable)
     )
 
-  const read = (looks: ReadonlyArray<Look>) => {
+  /** What is appended at one time wakes the processors of its partitions, which look together. */
+  const look = yield* together((looks: ReadonlyArray<Look>) => {
     // Two of one partition are two processors of it: both get what is there.
     const most = new Map<number, number>()
     for (const { limit, partition } of looks) most.set(partition, Math.max(limit, most.get(partition) ?? 0))
     return sql.unsafe<PendingRow>(pendingSql, [[...most.keys()], [...most.values()]]).pipe(
-      Effect.map((rows) => Arr.groupBy(rows, (row) => String(row.partition))),
+      Effect.map((rows) => {
+        const found = Arr.groupBy(rows, (row) => String(row.partition))
+        return looks.map(({ limit, partition }) => (found[String(partition)] ?? []).slice(0, limit))
+      }),
       Effect.mapError(unavailable)
     )
-  }
-
-  /** Who looks in the same turn looks together: what is appended at one time wakes the processors of its partitions. */
-  let gathered: Array<Look> = []
-  const readGathered = Effect.suspend(() => {
-    const looks = gathered
-    gathered = []
-    return Effect.exit(read(looks)).pipe(
-      Effect.map((found) => {
-        for (const { limit, partition, resume } of looks) {
-          resume(Exit.map(found, (rows) => (rows[String(partition)] ?? []).slice(0, limit)))
-        }
-      })
-    )
   })
-  const run = yield* FiberSet.makeRuntime<never>()
-  const gather = (partition: number, limit: number) =>
-    Effect.async<ReadonlyArray<PendingRow>, EventLogUnavailable>((resume) => {
-      const look: Look = { partition, limit, resume }
-      gathered.push(look)
-      if (gathered.length === 1) run(Effect.interruptible(Effect.zipRight(Effect.yieldNow(), readGathered)))
-      return Effect.sync(() => {
-        const at = gathered.indexOf(look)
-        // The one that has begun reads for those that come after it.
-        if (at > 0) gathered.splice(at, 1)
-      })
-    })
 
   const pending = (partition: number, limit: number) =>
-    gather(partition, limit).pipe(
+    look({ partition, limit }).pipe(
       Effect.map((rows) => {
         const last = rows.at(-1)
         return last === undefined ? null : {

@@ -6,12 +6,13 @@
  */
 import { SqlClient } from "@effect/sql"
 import type { CampaignCommand } from "@hikyaku/domain/marketing/CampaignCommand"
-import { Duration, Effect, Either, Predicate, Schema } from "effect"
+import { Duration, Effect, Either, Exit, Predicate, Schema } from "effect"
 import { ActorClient, type Send, type SendError } from "../actor/ActorClient.ts"
 import type { ActorKind } from "../actor/ActorKind.ts"
 import { ShopClock } from "../actor/ShopClock.ts"
+import { together } from "../sql/Together.ts"
 import { productKind } from "../stock/ProductActor.ts"
-import { aggregate } from "./Aggregation.ts"
+import { aggregate, type Range } from "./Aggregation.ts"
 import { campaignKind } from "./CampaignActor.ts"
 import { Catalogue } from "./Catalogue.ts"
 import { EventLog, type LogEntry } from "./EventLog.ts"
@@ -112,6 +113,28 @@ export const make = Effect.gen(function*() {
       return dead.flat(2)
     })
 
+  /**
+   * What processors that look in the same turn have found is aggregated together: each hears whether its range was not taken
+   * before. When that fails, each by itself: what one partition holds must not hold up another.
+   */
+  const takeTogether = yield* together((ranges: ReadonlyArray<Range>) => {
+    // Two processors of one partition: the first of them takes it.
+    const firsts = ranges.filter(({ partition }, n) => ranges.findIndex((each) => each.partition === partition) === n)
+    const all = Effect.map(
+      aggregate(firsts, settings.timeZone),
+      (taken) => firsts.map(({ partition }) => Exit.succeed(taken.has(partition)))
+    )
+    const each = Effect.forEach(
+      firsts,
+      (range) => Effect.exit(Effect.map(aggregate([range], settings.timeZone), (taken) => taken.size > 0))
+    )
+    return Effect.map(
+      Effect.orElse(all, () => each),
+      (exits) => ranges.map((range) => exits[firsts.indexOf(range)] ?? Exit.succeed(false))
+    )
+  })
+  const take = (range: Range) => Effect.flatten(takeTogether(range))
+
   /** Takes a partition's next events; how many there were. */
   const step = (partition: number) =>
     Effect.gen(function*() {
@@ -123,7 +146,7 @@ export const make = Effect.gen(function*() {
       if (aggregated < last) {
         const types = new Set(entries.map((entry) => entry.happening._tag))
         const unjudged = dead.length > 0 || (yield* catalogue.concerns(entries, catalogueVersion))
-        const taken = yield* aggregate(partition, aggregated, last, settings.timeZone, types, !unjudged)
+        const taken = yield* take({ partition, after: aggregated, to: last, types, alsoJudged: !unjudged })
         // Somebody else has aggregated meanwhile, perhaps less than this: what is left is looked at anew.
         if (!unjudged || !taken) return entries.length
       }

@@ -7,7 +7,7 @@ import { settle } from "./CellHouse.ts"
 const rest = Duration.millis(50)
 
 /** A worker of ten pieces at a time; `at` are the instants (ms) at which it looked. */
-const worker = (topic?: string, takesAll = false, urgent = false) =>
+const worker = (topic?: string, takesAll = false, urgent = false, inStep = false) =>
   Effect.gen(function*() {
     const at: Array<number> = []
     const work = { left: 0, looking: Effect.void as Effect.Effect<void> }
@@ -19,7 +19,7 @@ const worker = (topic?: string, takesAll = false, urgent = false) =>
         return Effect.as(work.looking, found)
       })
     )
-    yield* Effect.forkScoped(workLoop("work", rest, step, 10, { topic, takesAll, urgent }))
+    yield* Effect.forkScoped(workLoop("work", rest, step, 10, { topic, takesAll, urgent, inStep }))
     yield* settle
     return { at, work }
   })
@@ -59,6 +59,36 @@ describe("a worker that looks for work", () => {
       const some = Effect.sync(() => work.left = 3).pipe(Effect.zipRight(pass(10)), Effect.repeatN(59))
       yield* some
       expect(new Set(gaps(at).slice(2))).toEqual(new Set([60 + 20]))
+    }))
+
+  it.scoped("looks at the same instants as others in step, however long each look takes", () =>
+    Effect.gen(function*() {
+      const workers = yield* Effect.forEach([0, 30, 70], (looking) =>
+        Effect.tap(worker(undefined, false, false, true), ({ work }) => {
+          work.looking = Effect.sleep(Duration.millis(looking))
+        }))
+      yield* pass(500)
+      for (const { at } of workers) {
+        at.length = 0
+      }
+      const some = Effect.sync(() => {
+        for (const { work } of workers) {
+          work.left = 3
+        }
+      })
+      yield* some.pipe(Effect.zipRight(pass(10)), Effect.repeatN(99))
+      for (const [n, least] of [10, 30 + 30, 70 + 70].entries()) {
+        const { at } = workers[n]!
+        // The first one may have found nothing and have rested.
+        expect(
+          new Set(
+            at.slice(2).map((each) =>
+              each % 20
+            )
+          )
+        ).toEqual(new Set([0]))
+        expect(new Set(gaps(at).slice(2))).toEqual(new Set([Math.ceil(least / 20) * 20]))
+      }
     }))
 
   it.scoped("rests longer and longer where it is told, never beyond the bound, and is awake at once when it is", () =>

@@ -1,11 +1,11 @@
 import { SqlClient } from "@effect/sql"
 import { expect, it } from "@effect/vitest"
-import { aggregate } from "@hikyaku/cluster/marketing/Aggregation"
+import { aggregate, type Range } from "@hikyaku/cluster/marketing/Aggregation"
+import { partitionOf } from "@hikyaku/cluster/marketing/EventLog"
 import { eventKey, type Happening } from "@hikyaku/domain/marketing/Event"
 import { Effect, FastCheck as fc } from "effect"
 import { marketingDatabase } from "./MarketingDatabase.ts"
 
-const partition = 3
 const zone = "Asia/Tokyo"
 const start = Date.UTC(2026, 10, 1, 12)
 
@@ -38,37 +38,67 @@ const history = fc.array(fc.record({ happening, hours: fc.integer({ min: 0, max:
 }).map((events) => [...opening, ...events])
 type History = ReadonlyArray<{ readonly happening: Happening; readonly hours: number; readonly ends: boolean }>
 
+/** Where an event stands in the log. */
+interface Place {
+  readonly partition: number
+  readonly offset: number
+}
+
 const write = (history: History) =>
   Effect.flatMap(SqlClient.SqlClient, (sql) => {
     let at = start
-    return Effect.forEach(history, ({ happening, hours }, offset) => {
+    const ends = new Map<number, number>()
+    return Effect.forEach(history, ({ happening, hours }, n) => {
       at += hours * 3_600_000
-      return sql`insert into event_log (partition, "offset", source, event_id, key, type, at, happening, catalogue_version)
-        values (${partition}, ${offset}, 'test', ${String(offset)}, ${eventKey(happening)}, ${happening._tag},
-        to_timestamp(${at / 1_000}::float8), ${JSON.stringify(happening)}::jsonb, 0)`
-    }, { discard: true })
+      const partition = partitionOf(happening)
+      const offset = (ends.get(partition) ?? -1) + 1
+      ends.set(partition, offset)
+      return Effect.as(
+        sql`insert into event_log (partition, "offset", source, event_id, key, type, at, happening, catalogue_version)
+        values (${partition}, ${offset}, 'test', ${String(n)}, ${eventKey(happening)}, ${happening._tag},
+        to_timestamp(${at / 1_000}::float8), ${JSON.stringify(happening)}::jsonb, 0)`,
+        { partition, offset } satisfies Place
+      )
+    })
   })
 
-const judgedTo = Effect.flatMap(SqlClient.SqlClient, (sql) =>
-  Effect.map(
-    sql<{ readonly to: number }>`select "offset"::int as to from consumer_offset
-      where consumer = 'judge' and partition = ${partition}`,
-    (rows) => rows[0]?.to
-  ))
+/** How far each consumer has come, by partition. */
+const offsets = (consumer: string) =>
+  Effect.flatMap(SqlClient.SqlClient, (sql) =>
+    Effect.map(
+      sql<Place>`select partition, "offset"::int as "offset" from consumer_offset where consumer = ${consumer}`,
+      (rows) => new Map(rows.map(({ offset, partition }) => [partition, offset]))
+    ))
 
-/** Takes the events of these offsets (the last of each range); by so many processors at once. */
-const take = (history: History, ends: ReadonlyArray<number>, processors: number, alsoJudged: boolean) =>
+/** Takes the events up to each of these, the partitions' ranges together; by so many processors at once. */
+const take = (
+  history: History,
+  places: ReadonlyArray<Place>,
+  ends: ReadonlyArray<number>,
+  processors: number,
+  alsoJudged: boolean
+) =>
   Effect.gen(function*() {
-    let after = -1
-    for (const to of ends) {
-      const types = new Set(history.slice(after + 1, to + 1).map((each) => each.happening._tag))
+    let from = 0
+    for (const end of ends) {
+      const before = yield* offsets("aggregate")
+      const ranges = new Map<number, Range>()
+      for (let n = from; n <= end; n++) {
+        const { offset, partition } = places[n]!
+        const types = new Set(ranges.get(partition)?.types).add(history[n]!.happening._tag)
+        ranges.set(partition, { partition, after: before.get(partition) ?? -1, to: offset, types, alsoJudged })
+      }
+      const all = [...ranges.values()]
       const taken = yield* Effect.all(
-        Array.from({ length: processors }, () => aggregate(partition, after, to, zone, types, alsoJudged)),
+        // Half of them ask in the other order, which must not lock them out.
+        Array.from({ length: processors }, (_, n) => aggregate(n % 2 === 0 ? all : all.toReversed(), zone)),
         { concurrency: "unbounded" }
       )
-      expect(taken.filter((each) => each)).toHaveLength(1)
-      expect(yield* judgedTo).toBe(alsoJudged ? to : -1)
-      after = to
+      const byPartition = (a: number, b: number) => a - b
+      expect(taken.flatMap((each) => [...each]).toSorted(byPartition)).toEqual([...ranges.keys()].toSorted(byPartition))
+      const judged = yield* offsets("judge")
+      for (const { partition, to } of all) expect(judged.get(partition)).toBe(alsoJudged ? to : -1)
+      from = end + 1
     }
   })
 
@@ -86,22 +116,22 @@ const aggregates = Effect.gen(function*() {
 const afresh = Effect.flatMap(SqlClient.SqlClient, (sql) =>
   Effect.zipRight(
     sql`truncate catalogue_product, favourite, member_activity`,
-    sql`update consumer_offset set "offset" = -1 where partition = ${partition}`
+    sql`update consumer_offset set "offset" = -1`
   ))
 
 it.layer(marketingDatabase)("aggregation", (it) => {
-  it.effect("R13: events taken in ranges, by several at once, come to the same as one by one (property)", () =>
+  it.effect("R13: events taken in ranges of several partitions, by several at once, come to the same as one by one (property)", () =>
     Effect.gen(function*() {
       const sql = yield* SqlClient.SqlClient
       for (const events of fc.sample(history, { numRuns: 30, seed: 20_261_127 })) {
         yield* sql`truncate event_log`
-        yield* write(events)
+        const places = yield* write(events)
         yield* afresh
-        yield* take(events, events.map((_, offset) => offset), 1, false)
+        yield* take(events, places, events.map((_, n) => n), 1, false)
         const singly = yield* aggregates
         yield* afresh
         const last = events.length - 1
-        yield* take(events, events.flatMap(({ ends }, offset) => (ends || offset === last ? [offset] : [])), 3, true)
+        yield* take(events, places, events.flatMap(({ ends }, n) => (ends || n === last ? [n] : [])), 3, true)
         expect(yield* aggregates, JSON.stringify(events.map((each) => each.happening))).toEqual(singly)
       }
     }))
@@ -111,8 +141,8 @@ it.layer(marketingDatabase)("aggregation", (it) => {
       yield* afresh
       for (const types of [new Set(["Viewed"] as const), new Set(["ProductPublished", "Favourited"] as const)]) {
         // Another has come to 3 from where this one began.
-        expect(yield* aggregate(partition, 3, 9, zone, types, true)).toBe(false)
-        expect(yield* judgedTo).toBe(-1)
+        expect(yield* aggregate([{ partition: 3, after: 3, to: 9, types, alsoJudged: true }], zone)).toEqual(new Set())
+        expect((yield* offsets("judge")).get(3)).toBe(-1)
       }
     }))
 })

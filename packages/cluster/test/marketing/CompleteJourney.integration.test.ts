@@ -111,9 +111,11 @@ const append = (events: ReadonlyArray<Event>) =>
     const partitions = yield* sql<{ readonly partition: number; readonly from: number; readonly to: number }>`
       select partition, c."offset"::float8 as from, p.next_offset::float8 - 1 as to from event_partition p
       join consumer_offset c using (partition) where consumer = 'aggregate' and c."offset" < p.next_offset - 1`
-    for (const { from, partition, to } of partitions) {
-      yield* aggregate(partition, from, to, timeZone, new Set(["Purchased", "ProductPublished"] as const))
-    }
+    const types = new Set(["Purchased", "ProductPublished"] as const)
+    yield* aggregate(
+      partitions.map(({ from, partition, to }) => ({ partition, after: from, to, types, alsoJudged: false })),
+      timeZone
+    )
   })
 
 /** What a segment of these campaigns means, in SQL over the plain tables: nothing of the product is used. $1: now. */

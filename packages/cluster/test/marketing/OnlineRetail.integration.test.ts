@@ -129,7 +129,7 @@ describe.skipIf(!hasOnlineRetail)(
   "Online Retail (../shared/data): example campaigns fire where the record says",
   () => {
     layer(house, { timeout: 120_000, excludeTestServices: true })((it) => {
-      it.effect(
+      it.scoped(
         "price drops, last ones, returns to stock and lapsed carts, each with its members",
         () =>
           Effect.gen(function*() {
