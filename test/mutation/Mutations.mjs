@@ -367,6 +367,26 @@ export const mutations = [
     only: "lets a send end"
   },
   {
+    id: "a dispatcher waits for the store, and takes nothing over anew",
+    rule: "G12",
+    file: "packages/cluster/src/delivery/Dispatcher.ts",
+    find: "yield* waitedOut(claim)",
+    replace: "yield* claim",
+    project: "integration",
+    test: "packages/cluster/test/delivery/DispatcherTakeover.integration.test.ts",
+    only: "waits for a store that does not answer"
+  },
+  {
+    id: "the delivery store repeats what a deadlock has undone",
+    rule: "G5",
+    file: "packages/cluster/src/delivery/DeliveryStorePostgres.ts",
+    find: "Effect.retry({ times: repeatsMax, while: ({ cause }) => isRepeatable(cause) }),",
+    replace: "",
+    project: "integration",
+    test: "packages/cluster/test/delivery/DeliveryStore.integration.test.ts",
+    only: "which lock each other's lists out"
+  },
+  {
     id: "a deposed dispatcher gives the slots of what is ready back at once",
     rule: "G12",
     file: "packages/cluster/src/delivery/DispatchTurn.ts",

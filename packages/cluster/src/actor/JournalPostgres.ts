@@ -6,6 +6,7 @@
 import { Array as Arr, Config, Context, Duration, Effect, Layer, Option, Redacted } from "effect"
 import pg from "pg"
 import { idleTimeoutMillis, unnamed } from "../sql/DatabaseSession.ts"
+import { isRepeatable, repeatsMax, sqlState } from "../sql/SqlState.ts"
 import type { ActorKind } from "./ActorKind.ts"
 import {
   CommitUnknown,
@@ -55,15 +56,9 @@ export class JournalSettings extends Context.Tag("@hikyaku/cluster/JournalSettin
 
 /** SQLSTATE classes that speak of the content of a statement, not of the server: the group is split to find the culprit. */
 const contentClasses: ReadonlySet<string> = new Set(["22", "23", "42", "54"])
-/** Deadlock and serialisation failure: nothing was done, repeat. */
-const repeatable: ReadonlySet<string> = new Set(["40P01", "40001"])
-/** How often a group is repeated after a deadlock before it is reported as unknown. */
-const repeatsMax = 5
 /** How long a new connection may take. */
 const connectTimeout = Duration.seconds(10)
 
-const sqlState = (cause: unknown): string =>
-  typeof cause === "object" && cause !== null && "code" in cause && typeof cause.code === "string" ? cause.code : ""
 const message = (cause: unknown): string => (cause instanceof Error ? cause.message : String(cause))
 
 /**
@@ -159,7 +154,7 @@ const make = Effect.gen(function*() {
       // An error about content leaves the connection sound; after any other (a prepared statement that no longer fits, a
       // server going down) a fresh one is the remedy.
       const state = sqlState(cause)
-      broken = !contentClasses.has(state.slice(0, 2)) && !repeatable.has(state)
+      broken = !contentClasses.has(state.slice(0, 2)) && !isRepeatable(cause)
       throw cause
     } finally {
       client.release(broken)
@@ -217,7 +212,7 @@ const make = Effect.gen(function*() {
           return units.map((unit) => verdicts.get(unit.actor) ?? { _tag: "Fault", reason: "the store gave no verdict" })
         } catch (cause) {
           const state = sqlState(cause)
-          if (repeatable.has(state) && attempt < repeatsMax) continue
+          if (isRepeatable(cause) && attempt < repeatsMax) continue
           if (!contentClasses.has(state.slice(0, 2))) throw cause
           return split(units, history, `${state} ${message(cause)}`)
         }

@@ -4,6 +4,7 @@ import { type ListState, type ListStatus, mayHaveGone } from "@hikyaku/domain/de
 import { Effect, Layer, Option } from "effect"
 import { dueTopic, Nudge, owedTopic } from "../actor/Nudge.ts"
 import { within } from "../sql/PreparedClient.ts"
+import { isRepeatable, repeatsMax } from "../sql/SqlState.ts"
 import {
   DeliveryStore,
   doubtOf,
@@ -120,8 +121,12 @@ const changeParameters = ({ from, id, to, waitMs }: ListChange): ReadonlyArray<u
 export const make = Effect.gen(function*() {
   const sql = yield* SqlClient.SqlClient
   const nudge = Option.getOrNull(yield* Effect.serviceOption(Nudge))
+  // Repeated after a deadlock: two dispatchers of an account, while one takes over from the other, lock the same lists.
   const unbounded = <A extends object>(statement: string, parameters: ReadonlyArray<unknown>) =>
-    Effect.mapError(sql.unsafe<A>(statement, parameters), fault)
+    sql.unsafe<A>(statement, parameters).pipe(
+      Effect.retry({ times: repeatsMax, while: ({ cause }) => isRepeatable(cause) }),
+      Effect.mapError(fault)
+    )
   const query = <A extends object>(statement: string, parameters: ReadonlyArray<unknown>) =>
     unbounded<A>(within(statementMax, statement), parameters)
   const tellOwed = Effect.sync(() => nudge?.tell(owedTopic))
@@ -182,16 +187,19 @@ export const make = Effect.gen(function*() {
         dropped.map((one) => storable(one.reason))
       ])).pipe(Effect.zipLeft(tellOwed)),
 
-    begin: (by, lists) =>
-      Effect.map(
+    begin: (by, lists) => {
+      // In the order in which a claim locks them.
+      const ordered = lists.toSorted((a, b) => a.id < b.id ? -1 : 1)
+      return Effect.map(
         query<{ readonly id: string }>(text.begin, [
           by.epoch,
-          lists.map((list) => list.id),
-          lists.map((list) => list.state.status),
-          lists.map((list) => list.state.attempt)
+          ordered.map((list) => list.id),
+          ordered.map((list) => list.state.status),
+          ordered.map((list) => list.state.attempt)
         ]),
         (rows) => new Set(rows.map((row) => row.id))
-      ),
+      )
+    },
 
     change: (change) => Effect.map(query(text.change, changeParameters(change)), (rows) => rows.length > 0),
 

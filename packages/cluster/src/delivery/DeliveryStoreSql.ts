@@ -264,13 +264,17 @@ select count(*) from gone`
 
 export const postpone = `update delivery_list set polls = polls + 1, retry_at = ${after("$2")} where id = $1`
 
-export const claim = `update delivery_list set owner = $2, epoch = $3, updated_at = clock_timestamp(),
-  status = case when status in ('uploading', 'sending') then 'unknown' else status end,
-  doubtful = case status when 'uploading' then 'upload' when 'sending' then 'send' else doubtful end,
-  retry_at = case when status in ('uploading', 'sending') then ${after("$4")} else retry_at end
-where provider = $1 and ${open}
-  and (epoch < $3 or epoch = $3 and status in ('uploading', 'sending') and id <> all($5::text[]))
-returning id`
+export const claim = `update delivery_list l set owner = $2, epoch = $3, updated_at = clock_timestamp(),
+  status = case when l.status in ('uploading', 'sending') then 'unknown' else l.status end,
+  doubtful = case l.status when 'uploading' then 'upload' when 'sending' then 'send' else l.doubtful end,
+  retry_at = case when l.status in ('uploading', 'sending') then ${after("$4")} else l.retry_at end
+from (
+  select id from delivery_list where provider = $1 and ${open}
+    and (epoch < $3 or epoch = $3 and status in ('uploading', 'sending') and id <> all($5::text[]))
+  order by id for update
+) theirs
+where l.id = theirs.id
+returning l.id`
 
 /**
  * What is to be judged again, and why it need not be: what a paused run or campaign has asked for stays held, what a cancelled

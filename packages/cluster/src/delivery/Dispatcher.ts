@@ -11,13 +11,13 @@
 import { hasEnded, slotParts } from "@hikyaku/domain/delivery/List"
 import type { Speed } from "@hikyaku/domain/delivery/Request"
 import type { MemberCommand, MemberReply } from "@hikyaku/domain/marketing/Member"
-import { Clock, Duration, Effect, Exit, Option, Queue, Ref } from "effect"
+import { Clock, Duration, Effect, Exit, Option, Predicate, Queue, Ref, Schedule } from "effect"
 import { ActorClient } from "../actor/ActorClient.ts"
 import type { ActorKind } from "../actor/ActorKind.ts"
 import { clockTopic, dueTopic, Nudge, writtenTopic } from "../actor/Nudge.ts"
 import { ShopClock } from "../actor/ShopClock.ts"
 import { deliveryTable } from "../marketing/MemberActor.ts"
-import { DeliveryStore, type Ownership } from "./DeliveryStore.ts"
+import { DeliveryStore, type Ownership, type StoreFault } from "./DeliveryStore.ts"
 import type { DispatcherSettings } from "./DispatcherSettings.ts"
 import { makeTurns } from "./DispatchTurn.ts"
 import { makeContents, type Render } from "./ListContent.ts"
@@ -78,7 +78,7 @@ const reign = <State, Event>(options: DispatcherOptions<State, Event>, known: Re
     if (!(yield* Ref.getAndSet(known, true))) yield* rehearse(settings, options.render)
     const { limits, ownership, withheld } = yield* takeOver(settings.account, owner, settings.limits)
     // Before the claim: it puts in doubt what this reads.
-    yield* freeKnown(ownership, withheld)
+    yield* waitedOut(freeKnown(ownership, withheld))
 
     const wake = yield* Queue.sliding<void>(1)
     const desk = yield* makeDesk<Work>(ownership, limits, settings.ready)
@@ -90,7 +90,7 @@ const reign = <State, Event>(options: DispatcherOptions<State, Event>, known: Re
     const claim = Effect.suspend(() => store.claim(ownership, doubtMs, turns.busy())).pipe(
       Effect.tap((lists) => lists === 0 ? Effect.void : Effect.logInfo(`Took over ${lists} lists of earlier owners`))
     )
-    yield* claim
+    yield* waitedOut(claim)
     yield* Effect.logInfo("Dispatching").pipe(
       Effect.annotateLogs({ account: settings.account, epoch: ownership.epoch })
     )
@@ -168,6 +168,14 @@ const reign = <State, Event>(options: DispatcherOptions<State, Event>, known: Re
   }).pipe(Effect.scoped)
 
 const waitOut = (what: string, fault: unknown) => Effect.as(Effect.logWarning(what, fault), faultMs)
+
+/** The account is taken over: that the store does not answer is no reason to take it over anew. */
+const waitedOut = <A, E, R>(work: Effect.Effect<A, E | StoreFault, R>) =>
+  Effect.retry(
+    Effect.tapError(work, (fault) => isStoreFault(fault) ? waitOut("The store does not answer", fault) : Effect.void),
+    { while: isStoreFault, schedule: Schedule.spaced(Duration.millis(faultMs)) }
+  )
+const isStoreFault = Predicate.isTagged("StoreFault")
 
 /**
  * Dispatches for ever. Deposed, it steps back and watches: the account is taken over again only when the one that deposed

@@ -13,6 +13,7 @@ import { SqlError } from "@effect/sql/SqlError"
 import { Duration, Effect, type Layer, Redacted } from "effect"
 import pg from "pg"
 import { idleTimeoutMillis, unnamed } from "./DatabaseSession.ts"
+import { sqlState } from "./SqlState.ts"
 
 /** How often a connection sees a text before it keeps the statement: what is built for one use is not worth it. */
 export const prepareAfter = 5
@@ -38,9 +39,6 @@ const limit = /^\/\* within (\d+) ms \*\//
 export const within = (limitMs: number, statement: string): string => `/* within ${limitMs} ms */ ${statement}`
 /** A statement that the server no longer knows, or whose result has other columns than when it was prepared. */
 const outdated = new Set(["26000", "0A000"])
-
-const sqlState = (error: unknown): string =>
-  typeof error === "object" && error !== null && "code" in error && typeof error.code === "string" ? error.code : ""
 
 type Answered = (error: Error, result: pg.QueryResult) => void
 

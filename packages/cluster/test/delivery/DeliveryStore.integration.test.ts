@@ -5,9 +5,9 @@ import { make, statementMax } from "@hikyaku/cluster/delivery/DeliveryStorePostg
 import { makeList } from "@hikyaku/cluster/delivery/DeliveryStoreSql"
 import { within } from "@hikyaku/cluster/sql/PreparedClient"
 import { type ListEvent, type ListState, listStep } from "@hikyaku/domain/delivery/List"
-import { Effect } from "effect"
+import { Effect, Fiber } from "effect"
 import { describe, expect } from "vitest"
-import { batchOf, consider, count, deliveries, inHouse, tally } from "./DispatcherHouse.ts"
+import { batchOf, consider, count, deliveries, inHouse, pollUntil, tally } from "./DispatcherHouse.ts"
 
 const first: Ownership = { provider: "p", owner: "one", epoch: 1 }
 const second: Ownership = { provider: "p", owner: "two", epoch: 2 }
@@ -78,6 +78,38 @@ describe("a list begins a request (G5, G13)", () => {
         const { list, store } = yield* made
         yield* deadlinePasses("delivery_list")
         expect([...yield* store.begin(first, [list])]).toEqual([])
+      })
+    ))
+})
+
+describe("two dispatchers of one account (G5)", () => {
+  it.scopedLive("which lock each other's lists out both get through", () =>
+    inHouse(
+      {},
+      Effect.gen(function*() {
+        yield* consider(batchOf(20))
+        const store = yield* DeliveryStore
+        const sql = yield* SqlClient.SqlClient
+        for (const id of ["l-1", "l-2"]) yield* store.makeList(first, id, key, 10)
+        const held = yield* Effect.makeLatch(false)
+        const crossed = yield* Effect.makeLatch(false)
+        // In the other order than a claim. Whoever waits first notices the deadlock first: the claim.
+        const other = yield* Effect.fork(sql.withTransaction(Effect.gen(function*() {
+          yield* sql`update delivery_list set updated_at = now() where id = 'l-2'`
+          yield* held.open
+          yield* crossed.await
+          yield* sql`update delivery_list set updated_at = now() where id = 'l-1'`
+        })))
+        yield* held.await
+        const claim = yield* Effect.fork(store.claim(second, 0, []))
+        yield* pollUntil(
+          sql`select from pg_stat_activity where datname = current_database() and wait_event_type = 'Lock'`,
+          (waiting) => waiting.length > 0
+        )
+        yield* crossed.open
+        expect(yield* Fiber.join(claim)).toBe(2)
+        yield* Fiber.join(other)
+        expect(yield* count("delivery_list", "epoch = 2")).toBe(2)
       })
     ))
 })

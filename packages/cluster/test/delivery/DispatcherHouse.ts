@@ -210,7 +210,15 @@ export const inHouse = <A, E>(
       Layer.provideMerge(schema),
       Layer.provideMerge(sql)
     )
-    return yield* test.pipe(Effect.provide(layer), Logger.withMinimumLogLevel(LogLevel.Error))
+    // What was logged is of interest where the test fails.
+    const logged: Array<string> = []
+    const gather = Logger.map(Logger.logfmtLogger, (line) => logged.push(line))
+    return yield* test.pipe(
+      Effect.onError(() => Effect.sync(() => console.log(logged.join("\n")))),
+      Effect.provide(layer),
+      Logger.withMinimumLogLevel(LogLevel.Info),
+      Effect.provide(Logger.replace(Logger.defaultLogger, gather))
+    )
   })
 
 type Services =

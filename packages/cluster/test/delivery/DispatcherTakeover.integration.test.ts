@@ -51,6 +51,24 @@ describe("takeover (G5, G9, G10, R20)", () => {
       })
     ))
 
+  it.scopedLive("waits for a store that does not answer, and takes nothing over anew for it", () => {
+    let claims = 0
+    const onStep = (step: string) => Effect.sync(() => (claims += step === "claim before" ? 1 : 0))
+    return inHouse(
+      { ...calm, onStep, storeFault: () => claims === 1 ? "before" : claims === 2 ? "after" : null },
+      Effect.gen(function*() {
+        yield* consider(batchOf(10))
+        yield* dispatch()
+        yield* quiet
+        yield* exactlyOnce(10)
+        expect(claims).toBeGreaterThan(2)
+        const client = yield* ActorClient
+        expect(yield* client.send(providerKind, { actor: "mail-account", command: { _tag: "ReadProvider" } }))
+          .toMatchObject({ _tag: "ProviderView", takeovers: 1 })
+      })
+    )
+  })
+
   it.scopedLive("lets only the later of two dispatchers work, and neither exceeds the limit", () =>
     inHouse(
       calm,
